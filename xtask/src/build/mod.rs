@@ -1,0 +1,72 @@
+//! Build: an image plan becomes a verified OCI image index, its blobs in a store on disk.
+//!
+//! Takes a [`Plan`] and a prepared source, gives [`Built`]. Never publishes, and never writes into the source.
+
+pub mod native;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::oci::spec::{Descriptor, Document};
+use crate::oci::store::Store;
+use crate::oci::{Digest, Platform};
+use crate::plan::{ImagePlan, Plan};
+use crate::source::Prepared;
+use crate::ui::Ui;
+
+/// One way to make images.
+pub trait Builder {
+    /// Builds every image of the plan for every platform.
+    fn build(&self, plan: &Plan, source: &Prepared, store: &Store, ui: &Ui) -> Result<Built>;
+}
+
+/// What a build gives; every blob named here is in the store.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Built {
+    /// What was to be built.
+    pub plan: Plan,
+    /// In the order of the plan.
+    pub images: Vec<BuiltImage>,
+}
+
+/// One image.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BuiltImage {
+    /// Its plan.
+    pub plan: ImagePlan,
+    /// The index of its platforms.
+    pub index: Descriptor,
+    /// In the order of the plan.
+    pub platforms: Vec<BuiltPlatform>,
+}
+
+/// One image for one platform.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BuiltPlatform {
+    /// The platform.
+    pub platform: Platform,
+    /// Its manifest.
+    pub manifest: Descriptor,
+    /// Its configuration.
+    pub config: Descriptor,
+    /// Its layers, lowest first.
+    pub layers: Vec<Descriptor>,
+    /// The program on disk, as it is in the image.
+    pub program: PathBuf,
+    /// The program's digest.
+    pub program_digest: Digest,
+}
+
+impl BuiltPlatform {
+    /// The bytes a node pulls: config and layers.
+    pub fn size(&self) -> u64 {
+        self.config.size + self.layers.iter().map(|l| l.size).sum::<u64>()
+    }
+}
+
+/// Reads a document of the store.
+pub fn document(store: &Store, descriptor: &Descriptor) -> Result<Document> {
+    Ok(Document { descriptor: descriptor.clone(), bytes: store.read(descriptor)? })
+}

@@ -1,0 +1,167 @@
+//! Runs other programs: shows the command as a line that can be pasted, and on failure names the whole command,
+//! its status and what it said.
+//!
+//! Takes an [`xshell::Cmd`], gives its output. Never puts a secret on a command line (secrets go by stdin or
+//! environment, which are not echoed), and never waits without a limit.
+
+use std::io::{Read, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::ui::Ui;
+
+/// How long a program may run when the caller names no other limit.
+pub const DEFAULT_LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// A program's whole output.
+#[derive(Debug)]
+pub struct Output {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// All of stdout.
+    pub stdout: Vec<u8>,
+    /// All of stderr.
+    pub stderr: Vec<u8>,
+}
+
+/// A command to run, with its input and its limits.
+pub struct Run {
+    command: Command,
+    line: String,
+    stdin: Option<Vec<u8>>,
+    limit: Duration,
+    hint: Option<String>,
+}
+
+impl Run {
+    /// Prepares `cmd`.
+    pub fn new(cmd: xshell::Cmd<'_>) -> Run {
+        let line = cmd.to_string();
+        Run { command: cmd.into(), line, stdin: None, limit: DEFAULT_LIMIT, hint: None }
+    }
+
+    /// Bytes for standard input, never echoed.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Run {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// The longest this may take.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Run {
+        self.limit = limit;
+        self
+    }
+
+    /// What to do when it fails.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Run {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Runs it and gives stdout; any status but 0 is an error that carries stderr.
+    pub fn read(self, ui: &Ui) -> Result<Vec<u8>> {
+        let (line, hint) = (self.line.clone(), self.hint.clone());
+        let output = self.output(ui)?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let said = String::from_utf8_lossy(if output.stderr.is_empty() { &output.stdout } else { &output.stderr });
+        let err = Error::failed(format!("`{line}` failed with {}", output.status)).because(format!("\n{}", said.trim_end()));
+        Err(match hint {
+            Some(hint) => err.hint(hint),
+            None => err,
+        })
+    }
+
+    /// Runs it and gives status and output whatever the status; only failing to run is an error.
+    pub fn output(mut self, ui: &Ui) -> Result<Output> {
+        ui.command(&self.line);
+        self.command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = self.command.spawn().map_err(|e| {
+            let program = self.command.get_program().to_string_lossy().into_owned();
+            let err = Error::failed(format!("failed to run `{}`", self.line)).because(e);
+            err.hint(format!("is `{program}` installed? `cargo xtask doctor` lists what is missing"))
+        })?;
+        collect(child, self.stdin.take(), self.limit, &self.line)
+    }
+}
+
+/// Feeds and drains a child on threads of their own, so that no full pipe can block it, and ends it at the limit.
+fn collect(mut child: Child, stdin: Option<Vec<u8>>, limit: Duration, line: &str) -> Result<Output> {
+    let (pipe_in, pipe_out, pipe_err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            if let (Some(mut pipe), Some(bytes)) = (pipe_in, stdin) {
+                // A program may end without reading all of its input; its status tells whether that was a failure.
+                let _ = pipe.write_all(&bytes);
+            }
+        });
+        let stdout = scope.spawn(move || drain(pipe_out));
+        let stderr = scope.spawn(move || drain(pipe_err));
+        let status = wait(&mut child, limit, line);
+        let (stdout, stderr) = (stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default());
+        Ok(Output { status: status?, stdout, stderr })
+    })
+}
+
+fn drain(pipe: Option<impl Read>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        // A read error leaves what came before it; the exit status decides.
+        let _ = pipe.read_to_end(&mut bytes);
+    }
+    bytes
+}
+
+fn wait(child: &mut Child, limit: Duration, line: &str) -> Result<ExitStatus> {
+    let failed = |e: std::io::Error| Error::failed(format!("failed to wait for `{line}`")).because(e);
+    let start = Instant::now();
+    let mut pause = Duration::from_micros(200);
+    loop {
+        if let Some(status) = child.try_wait().map_err(failed)? {
+            return Ok(status);
+        }
+        if start.elapsed() > limit {
+            child.kill().map_err(failed)?;
+            child.wait().map_err(failed)?;
+            return Err(Error::failed(format!("`{line}` did not end within {} s and was stopped", limit.as_secs())));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use xshell::{Shell, cmd};
+
+    #[test]
+    fn a_failure_names_the_command_its_status_and_what_it_said() -> Result<()> {
+        let sh = Shell::new().map_err(|e| Error::failed(e.to_string()))?;
+        let err = Run::new(cmd!(sh, "sh -c 'echo broken >&2; exit 3'")).read(&Ui::silent()).err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(err.contains("sh -c") && err.contains("exit status: 3") && err.contains("broken"), "{err}");
+        Ok(())
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_stopped_at_the_limit() -> Result<()> {
+        let sh = Shell::new().map_err(|e| Error::failed(e.to_string()))?;
+        let err = Run::new(cmd!(sh, "sleep 600")).limit(Duration::from_millis(50)).read(&Ui::silent()).err().map(|e| e.to_string());
+        assert!(err.unwrap_or_default().contains("did not end within"));
+        Ok(())
+    }
+
+    #[test]
+    fn input_larger_than_a_pipe_arrives_whole() -> Result<()> {
+        let sh = Shell::new().map_err(|e| Error::failed(e.to_string()))?;
+        let input = vec![b'x'; 1 << 20];
+        assert_eq!(Run::new(cmd!(sh, "cat")).stdin(input.clone()).read(&Ui::silent())?, input);
+        Ok(())
+    }
+}

@@ -1,0 +1,264 @@
+//! `release.toml`, the one table: what is built, from what, for which platforms, where it goes, and by which policy.
+//!
+//! Takes the file's text, gives a [`Config`] in which every value has been checked. An error has file, line and
+//! column. Starts no process, opens no socket, and reads no file but the one it is given.
+
+mod types;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+pub use types::{AbsPath, Base, Compression, Destination, GitSource, Package, Port, Prefix, RelPath, Repository, SourceSpec, TagTemplate, User};
+
+use crate::error::{Error, Place, Result};
+use crate::fs;
+use crate::oci::Platform;
+use crate::scan::Severity;
+
+/// The file's name, at the root of the repository that carries xtask.
+pub const FILE: &str = "release.toml";
+
+/// The whole table. Every field and its default is described in docs/release-toml.md.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Config {
+    /// What is released.
+    #[serde(default)]
+    pub source: Source,
+    /// How images are built.
+    #[serde(default)]
+    pub build: Build,
+    /// The images, by name.
+    pub images: BTreeMap<Spanned<String>, Image>,
+    /// Where they go.
+    pub publish: Publish,
+    /// What may go out.
+    #[serde(default)]
+    pub scan: Scan,
+    /// Which manifests are pinned.
+    #[serde(default)]
+    pub pin: Pin,
+    /// Pinned versions of the programs that are run.
+    pub tools: Tools,
+}
+
+/// `[source]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Source {
+    /// The Go module, a folder of this repository.
+    pub path: RelPath,
+    /// Folders of the module whose `.proto` files are compiled.
+    pub protos: Vec<RelPath>,
+    /// Folders of the module against which proto imports are resolved.
+    pub proto_roots: Vec<RelPath>,
+}
+
+impl Default for Source {
+    fn default() -> Source {
+        Source { path: RelPath::here(), protos: vec![RelPath::here()], proto_roots: vec![RelPath::here()] }
+    }
+}
+
+/// `[build]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Build {
+    /// What is built for.
+    pub platforms: Vec<Spanned<Platform>>,
+    /// What the images stand on.
+    pub base: Base,
+    /// How layers are compressed.
+    pub compression: Compression,
+    /// Given to the Go linker; `{version}` is replaced.
+    pub ldflags: String,
+    /// Go build tags.
+    pub go_tags: Vec<String>,
+    /// Who runs in the container.
+    pub user: User,
+    /// The working directory in the container.
+    pub working_dir: AbsPath,
+    /// Labels on every image.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Default for Build {
+    fn default() -> Build {
+        Build {
+            platforms: Vec::new(),
+            base: Base::Scratch,
+            compression: Compression::default(),
+            ldflags: "-s -w".into(),
+            go_tags: Vec::new(),
+            user: User::default(),
+            working_dir: AbsPath::root(),
+            labels: BTreeMap::new(),
+        }
+    }
+}
+
+/// `[images.NAME]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Image {
+    /// The Go package of its program, `./cmd/gate`.
+    pub package: Package,
+    /// Its repository, below the destination.
+    pub repository: Spanned<Repository>,
+    /// What it is, for people: the label `org.opencontainers.image.title` is the repository's name.
+    #[serde(default)]
+    pub description: String,
+    /// Static files.
+    #[serde(default)]
+    pub files: Vec<StaticFiles>,
+    /// Default arguments.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// Ports it listens on.
+    #[serde(default)]
+    pub ports: Vec<Port>,
+    /// Labels on this image, over those of `[build]`.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A file or folder of the source and its place in the image.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct StaticFiles {
+    /// In the source.
+    pub from: RelPath,
+    /// In the image.
+    pub to: AbsPath,
+}
+
+/// `[publish]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Publish {
+    /// The registry and path under which the manifests name the images, `ghcr.io/xiaonanln`.
+    pub registry: Prefix,
+    /// Where a release goes when `--to` says nothing.
+    #[serde(default)]
+    pub to: Destination,
+    /// Tags: the first is the version's own and never moves, the others float upwards.
+    #[serde(default = "types::default_tags")]
+    pub tags: Vec<Spanned<TagTemplate>>,
+    /// The repository of the release records.
+    #[serde(default = "types::default_record")]
+    pub record: Spanned<Repository>,
+}
+
+/// `[scan]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Scan {
+    /// Severities that fail.
+    pub fail_on: Vec<Severity>,
+    /// Whether a vulnerable symbol that is linked and has a fix fails, whatever its severity.
+    pub fail_on_reachable: bool,
+    /// Hours after which a newer database is looked for.
+    pub refresh_hours: u32,
+}
+
+impl Default for Scan {
+    fn default() -> Scan {
+        Scan { fail_on: vec![Severity::Critical, Severity::High], fail_on_reachable: true, refresh_hours: 6 }
+    }
+}
+
+/// `[pin]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Pin {
+    /// Folders whose YAML files are pinned.
+    pub paths: Vec<RelPath>,
+}
+
+impl Default for Pin {
+    fn default() -> Pin {
+        Pin { paths: vec![RelPath::literal("k8s")] }
+    }
+}
+
+/// `[tools]`: exact versions, without `v`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Tools {
+    /// The Go toolchain.
+    pub go: semver::Version,
+    /// `google.golang.org/protobuf/cmd/protoc-gen-go`
+    pub protoc_gen_go: semver::Version,
+    /// `google.golang.org/grpc/cmd/protoc-gen-go-grpc`
+    pub protoc_gen_go_grpc: semver::Version,
+    /// `golang.org/x/vuln/cmd/govulncheck`
+    pub govulncheck: semver::Version,
+}
+
+impl Config {
+    /// Reads and checks `root/release.toml`, or `file` where one is named.
+    pub fn load(root: &Path, file: Option<&Path>) -> Result<Config> {
+        let path = file.map_or_else(|| root.join(FILE), PathBuf::from);
+        let bytes = fs::read_small(&path, 1 << 20).map_err(|e| {
+            e.reclass(crate::error::Class::Usage).hint("run it in the repository that has release.toml, or name one with --config")
+        })?;
+        let shown = path.strip_prefix(root).unwrap_or(&path);
+        let text = String::from_utf8(bytes).map_err(|e| Error::usage(format!("{} is not UTF-8", shown.display())).because(e))?;
+        Config::parse(shown, &text)
+    }
+
+    /// Checks `text`; `file` is for error messages.
+    pub fn parse(file: &Path, text: &str) -> Result<Config> {
+        let config: Config = toml::from_str(text).map_err(|e| {
+            let place = Place::at(file, text, e.span().map_or(0, |s| s.start));
+            Error::usage(e.message().to_owned()).at(place)
+        })?;
+        config.check().map_err(|(offset, message)| Error::usage(message).at(Place::at(file, text, offset)))?;
+        Ok(config)
+    }
+
+    /// What no single value shows: duplicates, and tables that must not be empty. An error is a byte offset and why.
+    fn check(&self) -> std::result::Result<(), (usize, String)> {
+        if self.images.is_empty() {
+            return Err((0, "no image is configured: add an [images.NAME] table".into()));
+        }
+        let mut repositories = BTreeMap::from([(self.publish.record.as_ref().as_str(), "the release record")]);
+        for (name, image) in &self.images {
+            types::check_image_name(name.as_ref()).map_err(|why| (name.span().start, why))?;
+            let repository = image.repository.as_ref().as_str();
+            if let Some(other) = repositories.insert(repository, name.as_ref()) {
+                return Err((image.repository.span().start, format!("repository `{repository}` is already that of {other}")));
+            }
+        }
+        if self.build.platforms.is_empty() {
+            return Err((0, "no platform is configured: [build] needs platforms = [\"linux/amd64\"] or more".into()));
+        }
+        let mut seen = Vec::new();
+        for platform in &self.build.platforms {
+            if seen.contains(&platform.as_ref()) {
+                return Err((platform.span().start, format!("platform `{}` is listed twice", platform.as_ref())));
+            }
+            seen.push(platform.as_ref());
+        }
+        self.check_tags()
+    }
+
+    fn check_tags(&self) -> std::result::Result<(), (usize, String)> {
+        let Some((first, floating)) = self.publish.tags.split_first() else {
+            return Err((0, "publish.tags is empty: the first is the version's own tag".into()));
+        };
+        if !first.as_ref().names_one_version() {
+            return Err((first.span().start, "the first tag is the version's own and must contain {version}".into()));
+        }
+        match floating.iter().find(|t| t.as_ref().names_one_version()) {
+            Some(tag) => Err((tag.span().start, "only the first tag may contain {version} or {patch}: the others float".into())),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,18 @@
+//! Releases container images: builds, scans, publishes, pins and verifies them. See ARCHITECTURE.md for the flow.
+
+pub mod build;
+pub mod cmd;
+pub mod config;
+pub mod error;
+pub mod fs;
+pub mod go;
+pub mod oci;
+pub mod pin;
+pub mod plan;
+pub mod pool;
+pub mod publish;
+pub mod registry;
+pub mod sbom;
+pub mod scan;
+pub mod source;
+pub mod ui;

