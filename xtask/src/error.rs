@@ -70,9 +70,12 @@ pub struct Item {
     pub fix: Option<String>,
 }
 
-/// A failure, ready to be shown.
+/// A failure, ready to be shown. Boxed, so that a `Result` stays as small as its value.
 #[derive(Clone, Debug)]
-pub struct Error {
+pub struct Error(Box<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
     class: Class,
     message: String,
     causes: Vec<String>,
@@ -84,7 +87,7 @@ pub struct Error {
 impl Error {
     /// An error of `class`; `message` is a lower-case fragment such as `failed to read release.toml`.
     pub fn new(class: Class, message: impl Into<String>) -> Error {
-        Error { class, message: message.into(), causes: Vec::new(), items: Vec::new(), place: None, hint: None }
+        Error(Box::new(Inner { class, message: message.into(), causes: Vec::new(), items: Vec::new(), place: None, hint: None }))
     }
 
     /// A step that failed.
@@ -110,78 +113,78 @@ impl Error {
     /// What to do next, shown on a line of its own.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Error {
-        self.hint = Some(hint.into());
+        self.0.hint = Some(hint.into());
         self
     }
 
     /// Where in a file of the user's.
     #[must_use]
     pub fn at(mut self, place: Place) -> Error {
-        self.place = Some(place);
+        self.0.place = Some(place);
         self
     }
 
     /// A lower-level reason.
     #[must_use]
     pub fn because(mut self, cause: impl fmt::Display) -> Error {
-        self.causes.push(cause.to_string());
+        self.0.causes.push(cause.to_string());
         self
     }
 
     /// The failures found together.
     #[must_use]
     pub fn items(mut self, items: Vec<Item>) -> Error {
-        self.items = items;
+        self.0.items = items;
         self
     }
 
     /// The same failure seen from further out: `message` becomes the headline, this one its cause.
     #[must_use]
     pub fn within(mut self, message: impl Into<String>) -> Error {
-        let inner = std::mem::replace(&mut self.message, message.into());
-        self.causes.insert(0, inner);
+        let inner = std::mem::replace(&mut self.0.message, message.into());
+        self.0.causes.insert(0, inner);
         self
     }
 
     /// The same failure in another class, where the caller knows better what it means.
     #[must_use]
     pub fn reclass(mut self, class: Class) -> Error {
-        self.class = class;
+        self.0.class = class;
         self
     }
 
     /// What kind of failure this is.
     pub fn class(&self) -> Class {
-        self.class
+        self.0.class
     }
 
     /// The headline alone.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// The remedy, where one is known.
     pub fn hint_text(&self) -> Option<&str> {
-        self.hint.as_deref()
+        self.0.hint.as_deref()
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(place) = &self.place {
+        if let Some(place) = &self.0.place {
             write!(f, "{place}: ")?;
         }
-        write!(f, "{}", self.message)?;
-        for cause in &self.causes {
+        write!(f, "{}", self.0.message)?;
+        for cause in &self.0.causes {
             write!(f, ": {cause}")?;
         }
-        for item in &self.items {
+        for item in &self.0.items {
             write!(f, "\n  - {}", item.what)?;
             if let Some(fix) = &item.fix {
                 write!(f, "\n    fix: {fix}")?;
             }
         }
-        if let Some(hint) = &self.hint {
+        if let Some(hint) = &self.0.hint {
             write!(f, "\nhint: {hint}")?;
         }
         Ok(())
