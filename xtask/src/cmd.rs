@@ -4,6 +4,7 @@
 //! Takes an [`xshell::Cmd`], gives its output. Never puts a secret on a command line (secrets go by stdin or
 //! environment, which are not echoed), and never waits without a limit.
 
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -41,6 +42,13 @@ impl Run {
         Run { command: cmd.into(), line, stdin: None, limit: DEFAULT_LIMIT, hint: None }
     }
 
+    /// One more variable in its environment, never echoed.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Run {
+        self.command.env(name, value);
+        self
+    }
+
     /// Bytes for standard input, never echoed.
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Run {
@@ -70,7 +78,8 @@ impl Run {
             return Ok(output.stdout);
         }
         let said = String::from_utf8_lossy(if output.stderr.is_empty() { &output.stdout } else { &output.stderr });
-        let err = Error::failed(format!("`{line}` failed with {}", output.status)).because(format!("\n{}", said.trim_end()));
+        let err =
+            Error::failed(format!("`{line}` failed with {}", output.status)).because(format!("\n{}", said.trim_end()));
         Err(match hint {
             Some(hint) => err.hint(hint),
             None => err,
@@ -144,7 +153,11 @@ mod tests {
     #[test]
     fn a_failure_names_the_command_its_status_and_what_it_said() -> Result<()> {
         let sh = Shell::new().map_err(|e| Error::failed(e.to_string()))?;
-        let err = Run::new(cmd!(sh, "sh -c 'echo broken >&2; exit 3'")).read(&Ui::silent()).err().map(|e| e.to_string()).unwrap_or_default();
+        let err = Run::new(cmd!(sh, "sh -c 'echo broken >&2; exit 3'"))
+            .read(&Ui::silent())
+            .err()
+            .map(|e| e.to_string())
+            .unwrap_or_default();
         assert!(err.contains("sh -c") && err.contains("exit status: 3") && err.contains("broken"), "{err}");
         Ok(())
     }
@@ -152,7 +165,11 @@ mod tests {
     #[test]
     fn a_program_that_hangs_is_stopped_at_the_limit() -> Result<()> {
         let sh = Shell::new().map_err(|e| Error::failed(e.to_string()))?;
-        let err = Run::new(cmd!(sh, "sleep 600")).limit(Duration::from_millis(50)).read(&Ui::silent()).err().map(|e| e.to_string());
+        let err = Run::new(cmd!(sh, "sleep 600"))
+            .limit(Duration::from_millis(50))
+            .read(&Ui::silent())
+            .err()
+            .map(|e| e.to_string());
         assert!(err.unwrap_or_default().contains("did not end within"));
         Ok(())
     }

@@ -87,7 +87,14 @@ struct Inner {
 impl Error {
     /// An error of `class`; `message` is a lower-case fragment such as `failed to read release.toml`.
     pub fn new(class: Class, message: impl Into<String>) -> Error {
-        Error(Box::new(Inner { class, message: message.into(), causes: Vec::new(), items: Vec::new(), place: None, hint: None }))
+        Error(Box::new(Inner {
+            class,
+            message: message.into(),
+            causes: Vec::new(),
+            items: Vec::new(),
+            place: None,
+            hint: None,
+        }))
     }
 
     /// A step that failed.
@@ -218,8 +225,14 @@ mod tests {
 
     #[test]
     fn an_error_reads_outside_in_with_its_hint_last() {
-        let err = Error::network("failed to get https://r/v2/").because("timed out").within("failed to publish goverse-node").hint("run it again");
-        assert_eq!(err.to_string(), "failed to publish goverse-node: failed to get https://r/v2/: timed out\nhint: run it again");
+        let err = Error::network("failed to get https://r/v2/")
+            .because("timed out")
+            .within("failed to publish goverse-node")
+            .hint("run it again");
+        assert_eq!(
+            err.to_string(),
+            "failed to publish goverse-node: failed to get https://r/v2/: timed out\nhint: run it again"
+        );
         assert_eq!(err.class() as u8, 7);
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use semver::Version;
-use xshell::{Cmd, Shell, cmd};
+use xshell::{Shell, cmd};
 
 use crate::cmd::Run;
 use crate::error::{Context, Error, Result};
@@ -16,17 +16,46 @@ use crate::oci::Platform;
 use crate::ui::Ui;
 
 /// Settings that say where modules come from and are kept, never what is built.
-const KEPT: &[&str] = &["GOPROXY", "GONOPROXY", "GOPRIVATE", "GOSUMDB", "GONOSUMDB", "GOINSECURE", "GOAUTH", "GOVCS", "GOMODCACHE", "GOCACHE"];
+const KEPT: &[&str] = &[
+    "GOPROXY",
+    "GONOPROXY",
+    "GOPRIVATE",
+    "GOSUMDB",
+    "GONOSUMDB",
+    "GOINSECURE",
+    "GOAUTH",
+    "GOVCS",
+    "GOMODCACHE",
+    "GOCACHE",
+];
 
 /// Variables of the caller's environment that change what a build gives.
 const DROPPED: &[&str] = &[
-    "GOFLAGS", "GOEXPERIMENT", "GOROOT", "GOBIN", "GOWORK", "GO111MODULE", "GOOS", "GOARCH", "GOAMD64", "GOARM", "GOARM64", "GO386", "GOMIPS",
-    "GOMIPS64", "GOPPC64", "GORISCV64", "GOFIPS140", "GODEBUG", "GCCGO", "GO_EXTLINK_ENABLED", "GOCOVERDIR",
+    "GOFLAGS",
+    "GOEXPERIMENT",
+    "GOROOT",
+    "GOBIN",
+    "GOWORK",
+    "GO111MODULE",
+    "GOOS",
+    "GOARCH",
+    "GOAMD64",
+    "GOARM",
+    "GOARM64",
+    "GO386",
+    "GOMIPS",
+    "GOMIPS64",
+    "GOPPC64",
+    "GORISCV64",
+    "GOFIPS140",
+    "GODEBUG",
+    "GCCGO",
+    "GO_EXTLINK_ENABLED",
+    "GOCOVERDIR",
 ];
 
 /// One pinned Go toolchain.
 pub struct Go {
-    shell: Shell,
     version: Version,
     settings: BTreeMap<String, String>,
 }
@@ -38,7 +67,7 @@ impl Go {
         let read = Run::new(cmd!(shell, "go env -json {KEPT...}").env("GOTOOLCHAIN", "local"));
         let read = read.hint("install Go 1.21 or newer, from your system's packages or https://go.dev/dl");
         let settings = serde_json::from_slice(&read.read(ui)?).attempt(|| "read `go env -json`".into())?;
-        Ok(Go { shell, version: version.clone(), settings })
+        Ok(Go { version: version.clone(), settings })
     }
 
     /// The toolchain's name, `go1.27.3`.
@@ -52,20 +81,26 @@ impl Go {
     }
 
     /// `go ARGS` in `folder`, for this machine; `platform` makes it build for that one.
-    pub fn cmd(&self, folder: &Path, platform: Option<&Platform>, args: &[&str]) -> Cmd<'_> {
-        let _folder = self.shell.push_dir(folder);
-        let mut command = cmd!(self.shell, "go {args...}").quiet();
+    pub fn run(&self, folder: &Path, platform: Option<&Platform>, args: &[&str]) -> Result<Run> {
+        // A shell is a current folder and an environment; one a command keeps `Go` shareable between threads.
+        let shell = Shell::new().attempt(|| "find the current folder".into())?;
+        shell.change_dir(folder);
+        let mut command = cmd!(shell, "go {args...}");
         for name in DROPPED {
             command = command.env_remove(name);
         }
         for (name, value) in &self.settings {
             command = command.env(name, value);
         }
-        command = command.env("GOENV", "off").env("GOTOOLCHAIN", self.toolchain()).env("GOWORK", "off").env("CGO_ENABLED", "0");
+        command = command
+            .env("GOENV", "off")
+            .env("GOTOOLCHAIN", self.toolchain())
+            .env("GOWORK", "off")
+            .env("CGO_ENABLED", "0");
         for (name, value) in platform.map(Platform::go_env).unwrap_or_default() {
             command = command.env(name, value);
         }
-        command
+        Ok(Run::new(command))
     }
 
     /// The program of `package@vVERSION`, built once into `folder/NAME/VERSION/` and kept.
@@ -78,11 +113,14 @@ impl Go {
         }
         std::fs::create_dir_all(folder).attempt(|| format!("create {}", folder.display()))?;
         let step = ui.step(format!("install {name} {version}"));
-        let beside = tempfile::Builder::new().prefix(".new-").tempdir_in(folder).attempt(|| format!("create a folder in {}", folder.display()))?;
+        let beside = tempfile::Builder::new()
+            .prefix(".new-")
+            .tempdir_in(folder)
+            .attempt(|| format!("create a folder in {}", folder.display()))?;
         let target = format!("{package}@v{version}");
-        let install = self.cmd(folder, None, &["install", "-trimpath", &target]).env("GOBIN", beside.path());
+        let install = self.run(folder, None, &["install", "-trimpath", &target])?.env("GOBIN", beside.path());
         let hint = format!("check the version of {name} in release.toml, and that the Go module proxy can be reached");
-        Run::new(install).hint(&hint).read(ui)?;
+        install.hint(&hint).read(ui)?;
         if !beside.path().join(name).is_file() {
             return Err(Error::failed(format!("go install {target} gave no program called {name}")).hint(hint));
         }

@@ -12,6 +12,7 @@ pub mod plan;
 pub mod pool;
 pub mod publish;
 pub mod registry;
+pub mod remote;
 pub mod sbom;
 pub mod scan;
 pub mod source;

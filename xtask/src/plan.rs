@@ -9,7 +9,10 @@ use std::path::PathBuf;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{AbsPath, Base, Compression, Config, Destination, Package, Port, Repository, Scan, StaticFiles, TagTemplate, Tools, User};
+use crate::config::{
+    AbsPath, Base, Compression, Config, Destination, Package, Port, Repository, Scan, StaticFiles, TagTemplate, Tools,
+    User,
+};
 use crate::error::{Error, Result};
 use crate::oci::Platform;
 
@@ -161,7 +164,8 @@ impl Plan {
 
 /// RFC 3339, UTC, whole seconds.
 pub fn created(epoch: i64) -> Result<String> {
-    let time = jiff::Timestamp::from_second(epoch).map_err(|e| Error::usage(format!("SOURCE_DATE_EPOCH {epoch} is no time")).because(e))?;
+    let time = jiff::Timestamp::from_second(epoch)
+        .map_err(|e| Error::usage(format!("SOURCE_DATE_EPOCH {epoch} is no time")).because(e))?;
     Ok(time.to_string())
 }
 
@@ -236,7 +240,13 @@ fn image_plan(
 }
 
 /// The labels that say what this image is and where it comes from (OCI image spec, annotations.md).
-fn release_labels(image: &crate::config::Image, repository: &Repository, version: &Version, source: &SourceFacts, base: &Base) -> Result<BTreeMap<String, String>> {
+fn release_labels(
+    image: &crate::config::Image,
+    repository: &Repository,
+    version: &Version,
+    source: &SourceFacts,
+    base: &Base,
+) -> Result<BTreeMap<String, String>> {
     let mut labels = BTreeMap::new();
     let mut put = |key: &str, value: String| labels.insert(format!("org.opencontainers.image.{key}"), value);
     put("title", repository.to_string());
@@ -265,7 +275,9 @@ fn release_labels(image: &crate::config::Image, repository: &Repository, version
 /// Reads a version as people write it, `v1.2.0` or `1.2.0` (semver 2.0).
 pub fn version(text: &str) -> Result<Version> {
     text.strip_prefix('v').unwrap_or(text).parse().map_err(|e| {
-        Error::usage(format!("`{text}` is not a version")).because(e).hint("write it as v1.2.0 or v2.0.0-rc.1 (semver 2.0)")
+        Error::usage(format!("`{text}` is not a version"))
+            .because(e)
+            .hint("write it as v1.2.0 or v2.0.0-rc.1 (semver 2.0)")
     })
 }
 

@@ -2,6 +2,9 @@
 //!
 //! Takes a [`Plan`] and a prepared source, gives [`Built`]. Never publishes, and never writes into the source.
 
+mod base;
+mod files;
+mod image;
 pub mod native;
 
 use std::path::PathBuf;

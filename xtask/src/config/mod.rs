@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-pub use types::{AbsPath, Base, Compression, Destination, GitSource, Package, Port, Prefix, RelPath, Repository, SourceSpec, TagTemplate, User};
+pub use types::{
+    AbsPath, Base, Compression, Destination, GitSource, Package, Port, Prefix, RelPath, Repository, SourceSpec,
+    TagTemplate, User,
+};
 
 use crate::error::{Error, Place, Result};
 use crate::fs;
@@ -203,10 +206,12 @@ impl Config {
     pub fn load(root: &Path, file: Option<&Path>) -> Result<Config> {
         let path = file.map_or_else(|| root.join(FILE), PathBuf::from);
         let bytes = fs::read_small(&path, 1 << 20).map_err(|e| {
-            e.reclass(crate::error::Class::Usage).hint("run it in the repository that has release.toml, or name one with --config")
+            e.reclass(crate::error::Class::Usage)
+                .hint("run it in the repository that has release.toml, or name one with --config")
         })?;
         let shown = path.strip_prefix(root).unwrap_or(&path);
-        let text = String::from_utf8(bytes).map_err(|e| Error::usage(format!("{} is not UTF-8", shown.display())).because(e))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|e| Error::usage(format!("{} is not UTF-8", shown.display())).because(e))?;
         Config::parse(shown, &text)
     }
 
@@ -230,7 +235,10 @@ impl Config {
             types::check_image_name(name.as_ref()).map_err(|why| (name.span().start, why))?;
             let repository = image.repository.as_ref().as_str();
             if let Some(other) = repositories.insert(repository, name.as_ref()) {
-                return Err((image.repository.span().start, format!("repository `{repository}` is already that of {other}")));
+                return Err((
+                    image.repository.span().start,
+                    format!("repository `{repository}` is already that of {other}"),
+                ));
             }
         }
         if self.build.platforms.is_empty() {
@@ -254,7 +262,9 @@ impl Config {
             return Err((first.span().start, "the first tag is the version's own and must contain {version}".into()));
         }
         match floating.iter().find(|t| t.as_ref().names_one_version()) {
-            Some(tag) => Err((tag.span().start, "only the first tag may contain {version} or {patch}: the others float".into())),
+            Some(tag) => {
+                Err((tag.span().start, "only the first tag may contain {version} or {patch}: the others float".into()))
+            }
             None => Ok(()),
         }
     }

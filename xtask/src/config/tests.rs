@@ -31,7 +31,10 @@ fn parse(text: &str) -> Result<Config> {
 fn a_short_table_has_every_default() -> Result<()> {
     let config = parse(GOOD)?;
     assert_eq!(config.publish.to, Destination::Layout("dist/oci".into()));
-    assert_eq!(config.publish.tags.iter().map(|t| t.as_ref().to_string()).collect::<Vec<_>>(), ["v{version}", "v{major}.{minor}", "v{major}", "latest"]);
+    assert_eq!(
+        config.publish.tags.iter().map(|t| t.as_ref().to_string()).collect::<Vec<_>>(),
+        ["v{version}", "v{major}.{minor}", "v{major}", "latest"]
+    );
     assert_eq!(config.build.user.to_string(), "1000:1000:app");
     Ok(())
 }
@@ -69,7 +72,14 @@ fn every_bad_value_is_an_error_with_its_place_and_exit_code_2() {
 
 #[test]
 fn a_destination_is_a_registry_when_it_names_a_host() -> Result<()> {
-    for (text, registry) in [("ghcr.io/Owner", true), ("localhost:5000", true), ("dist/oci", false), ("./ghcr.io", false), ("/tmp/x", false), ("oci:ghcr.io", false)] {
+    for (text, registry) in [
+        ("ghcr.io/Owner", true),
+        ("localhost:5000", true),
+        ("dist/oci", false),
+        ("./ghcr.io", false),
+        ("/tmp/x", false),
+        ("oci:ghcr.io", false),
+    ] {
         assert_eq!(matches!(text.parse::<Destination>()?, Destination::Registry(_)), registry, "{text}");
     }
     assert_eq!("ghcr.io/Owner".parse::<Destination>()?.to_string(), "ghcr.io/owner");
@@ -78,7 +88,12 @@ fn a_destination_is_a_registry_when_it_names_a_host() -> Result<()> {
 
 #[test]
 fn a_base_without_a_digest_is_refused() {
-    for bad in ["alpine", "docker.io/library/alpine:3", "oci:base", "alpine@sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"] {
+    for bad in [
+        "alpine",
+        "docker.io/library/alpine:3",
+        "oci:base",
+        "alpine@sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+    ] {
         assert!(bad.parse::<Base>().is_err(), "{bad}");
     }
 }
@@ -101,10 +116,15 @@ fn tags_and_versions_map_both_ways() -> Result<()> {
 fn a_source_is_a_path_or_a_url_at_a_revision() -> Result<()> {
     let git = |url: &str, revision: &str| SourceSpec::Git(GitSource { url: url.into(), revision: revision.into() });
     assert_eq!("../goverse".parse::<SourceSpec>()?, SourceSpec::Path("../goverse".into()));
-    assert_eq!("https://github.com/x/goverse@v0.1.1".parse::<SourceSpec>()?, git("https://github.com/x/goverse", "v0.1.1"));
+    assert_eq!(
+        "https://github.com/x/goverse@v0.1.1".parse::<SourceSpec>()?,
+        git("https://github.com/x/goverse", "v0.1.1")
+    );
     assert_eq!("git@github.com:x/goverse.git@main".parse::<SourceSpec>()?, git("git@github.com:x/goverse.git", "main"));
     assert_eq!("https://host/x@feature/y".parse::<SourceSpec>()?, git("https://host/x", "feature/y"));
-    for bad in ["https://github.com/x/goverse", "https://h/x@", "git@github.com:x/goverse.git", "https://h/x@--upload-pack=x"] {
+    for bad in
+        ["https://github.com/x/goverse", "https://h/x@", "git@github.com:x/goverse.git", "https://h/x@--upload-pack=x"]
+    {
         assert!(bad.parse::<SourceSpec>().is_err(), "{bad}");
     }
     Ok(())

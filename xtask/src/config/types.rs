@@ -117,9 +117,13 @@ impl FromStr for Package {
     type Err = Error;
     fn from_str(text: &str) -> Result<Package> {
         let path = text.strip_prefix("./").unwrap_or(if text == "." { "." } else { "" });
-        let fine = !text.contains("...") && !text.contains(|c: char| c.is_whitespace() || c == '\\') && path.parse::<RelPath>().is_ok();
+        let fine = !text.contains("...")
+            && !text.contains(|c: char| c.is_whitespace() || c == '\\')
+            && path.parse::<RelPath>().is_ok();
         if !fine {
-            return Err(Error::usage(format!("`{text}` is not one package of the source module: write it as ./cmd/gate")));
+            return Err(Error::usage(format!(
+                "`{text}` is not one package of the source module: write it as ./cmd/gate"
+            )));
         }
         Ok(Package(text.trim_end_matches('/').into()))
     }
@@ -223,7 +227,9 @@ impl FromStr for Destination {
         }
         let first = text.split('/').next().unwrap_or_default();
         match first {
-            "" if text.is_empty() => Err(Error::usage("an empty destination").hint("write ghcr.io/OWNER, localhost:5000 or a folder")),
+            "" if text.is_empty() => {
+                Err(Error::usage("an empty destination").hint("write ghcr.io/OWNER, localhost:5000 or a folder"))
+            }
             "" | "." | ".." => Ok(Destination::Layout(text.into())),
             host if is_host(host) => Ok(Destination::Registry(text.parse()?)),
             _ => Ok(Destination::Layout(text.into())),
@@ -256,7 +262,10 @@ pub enum Base {
 impl FromStr for Base {
     type Err = Error;
     fn from_str(text: &str) -> Result<Base> {
-        let unpinned = || Error::usage(format!("base `{text}` has no digest")).hint("write it as NAME:TAG@sha256:…, so that every build stands on the same bytes");
+        let unpinned = || {
+            Error::usage(format!("base `{text}` has no digest"))
+                .hint("write it as NAME:TAG@sha256:…, so that every build stands on the same bytes")
+        };
         if text == "scratch" {
             return Ok(Base::Scratch);
         }
@@ -266,7 +275,8 @@ impl FromStr for Base {
         }
         let reference: Reference = text.parse()?;
         if reference.registry.is_none() {
-            return Err(Error::usage(format!("base `{text}` names no registry")).hint(format!("write docker.io/library/{text}, or oci:PATH@sha256:… for a layout on disk")));
+            return Err(Error::usage(format!("base `{text}` names no registry"))
+                .hint(format!("write docker.io/library/{text}, or oci:PATH@sha256:… for a layout on disk")));
         }
         match reference.digest {
             Some(_) => Ok(Base::Registry(reference)),
@@ -306,7 +316,8 @@ impl FromStr for Compression {
     type Err = Error;
     fn from_str(text: &str) -> Result<Compression> {
         let (kind, level) = text.split_once(':').map_or((text, None), |(k, l)| (k, Some(l)));
-        let bad = || Error::usage(format!("unknown compression `{text}`: gzip, gzip:1 to gzip:9, zstd, zstd:1 to zstd:19"));
+        let bad =
+            || Error::usage(format!("unknown compression `{text}`: gzip, gzip:1 to gzip:9, zstd, zstd:1 to zstd:19"));
         let level = level.map(|l| l.parse::<u32>().map_err(|_| bad())).transpose()?;
         match (kind, level) {
             ("gzip", None) => Ok(Compression::default()),
@@ -349,7 +360,9 @@ impl Default for User {
 impl FromStr for User {
     type Err = Error;
     fn from_str(text: &str) -> Result<User> {
-        let bad = || Error::usage(format!("`{text}` is not a user: write it as 1000:1000:goverse, with a user id other than 0"));
+        let bad = || {
+            Error::usage(format!("`{text}` is not a user: write it as 1000:1000:goverse, with a user id other than 0"))
+        };
         let mut parts = text.splitn(3, ':');
         let mut id = || parts.next().and_then(|p| p.parse::<u32>().ok()).ok_or_else(bad);
         let (uid, gid) = (id()?, id()?);
@@ -410,9 +423,8 @@ impl FromStr for TagTemplate {
     type Err = Error;
     fn from_str(text: &str) -> Result<TagTemplate> {
         let template = TagTemplate(text.into());
-        check_tag(&template.tag(&semver::Version::new(1, 2, 3))).map_err(|why| {
-            Error::usage(why).hint("a tag template may hold {version}, {major}, {minor} and {patch}")
-        })?;
+        check_tag(&template.tag(&semver::Version::new(1, 2, 3)))
+            .map_err(|why| Error::usage(why).hint("a tag template may hold {version}, {major}, {minor} and {patch}"))?;
         Ok(template)
     }
 }
@@ -439,7 +451,9 @@ pub(super) fn check_image_name(name: &str) -> std::result::Result<(), String> {
     let inner = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
     match inner && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.len() <= 63 {
         true => Ok(()),
-        false => Err(format!("`{name}` is not an image name: lower-case letters, digits and `-`, starting with a letter")),
+        false => {
+            Err(format!("`{name}` is not an image name: lower-case letters, digits and `-`, starting with a letter"))
+        }
     }
 }
 
@@ -468,8 +482,12 @@ impl FromStr for SourceSpec {
         if !text.contains("://") && !text.starts_with("git@") {
             return Ok(SourceSpec::Path(text.into()));
         }
-        let bad = || Error::usage(format!("git source `{text}` has no revision")).hint("write it as URL@REV, with a tag, a branch or a commit");
-        let (url, revision) = text.rsplit_once('@').filter(|(url, rev)| !rev.contains('/') || !url.ends_with("://")).ok_or_else(bad)?;
+        let bad = || {
+            Error::usage(format!("git source `{text}` has no revision"))
+                .hint("write it as URL@REV, with a tag, a branch or a commit")
+        };
+        let (url, revision) =
+            text.rsplit_once('@').filter(|(url, rev)| !rev.contains('/') || !url.ends_with("://")).ok_or_else(bad)?;
         let fine = !revision.is_empty() && !revision.starts_with('-') && !revision.contains([':', ' ']);
         match fine && (url.contains("://") || url.contains(':')) {
             true => Ok(SourceSpec::Git(GitSource { url: url.into(), revision: revision.into() })),

@@ -162,7 +162,10 @@ impl<R: Read> Read for Checked<R> {
             return self.end();
         }
         let Some(left) = self.left.checked_sub(n as u64) else {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{} is longer than its descriptor says", self.expected)));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{} is longer than its descriptor says", self.expected),
+            ));
         };
         self.left = left;
         if let Some(state) = &mut self.state {
@@ -187,7 +190,9 @@ mod tests {
 
     #[test]
     fn what_is_no_digest_is_refused() {
-        for bad in ["", "sha256:", "sha512:00", &ABC[..70], &ABC.to_uppercase(), &ABC.replace("ba", "BA"), &format!("{ABC}0")] {
+        for bad in
+            ["", "sha256:", "sha512:00", &ABC[..70], &ABC.to_uppercase(), &ABC.replace("ba", "BA"), &format!("{ABC}0")]
+        {
             assert!(bad.parse::<Digest>().is_err(), "{bad}");
         }
     }

@@ -124,7 +124,17 @@ mod tests {
 
     #[test]
     fn unknown_platforms_are_refused_with_the_known_ones() {
-        for bad in ["", "linux", "linux/", "linux/arm64/v9", "linux/amd64/", "windows/amd64", "linux/amd64/v3/x", "LINUX/amd64", "linux/x86_64"] {
+        for bad in [
+            "",
+            "linux",
+            "linux/",
+            "linux/arm64/v9",
+            "linux/amd64/",
+            "windows/amd64",
+            "linux/amd64/v3/x",
+            "LINUX/amd64",
+            "linux/x86_64",
+        ] {
             let err = bad.parse::<Platform>().err().map(|e| e.to_string()).unwrap_or_default();
             assert!(err.contains("linux/arm64"), "{bad}: {err}");
         }

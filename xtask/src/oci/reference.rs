@@ -75,7 +75,12 @@ impl FromStr for Reference {
         if let Some(host) = registry {
             check_host(host).map_err(|why| bad(&why))?;
         }
-        Ok(Reference { registry: registry.map(Into::into), repository: repository.into(), tag: tag.map(Into::into), digest })
+        Ok(Reference {
+            registry: registry.map(Into::into),
+            repository: repository.into(),
+            tag: tag.map(Into::into),
+            digest,
+        })
     }
 }
 
@@ -110,7 +115,9 @@ pub fn check_repository(path: &str) -> std::result::Result<(), String> {
     };
     match path.len() <= 255 && path.split('/').all(component) {
         true => Ok(()),
-        false => Err(format!("`{path}` is not a repository: lower-case letters, digits and single separators, at most 255 characters")),
+        false => Err(format!(
+            "`{path}` is not a repository: lower-case letters, digits and single separators, at most 255 characters"
+        )),
     }
 }
 
@@ -143,7 +150,11 @@ mod tests {
             (&with_digest, Some("localhost:5000"), "team/app", Some("v1")),
         ] {
             let r: Reference = text.parse()?;
-            assert_eq!((r.registry.as_deref(), r.repository.as_str(), r.tag.as_deref()), (registry, repository, tag), "{text}");
+            assert_eq!(
+                (r.registry.as_deref(), r.repository.as_str(), r.tag.as_deref()),
+                (registry, repository, tag),
+                "{text}"
+            );
             assert_eq!(r.to_string(), text);
         }
         Ok(())
@@ -151,7 +162,22 @@ mod tests {
 
     #[test]
     fn what_is_no_reference_is_refused() {
-        for bad in ["", ":v1", "App", "ghcr.io/", "a//b", "a/b:", "a:b:c", "host:port/app", "app@sha256:00", "a..b", "-a", "a b", "${IMAGE}", "app:-x"] {
+        for bad in [
+            "",
+            ":v1",
+            "App",
+            "ghcr.io/",
+            "a//b",
+            "a/b:",
+            "a:b:c",
+            "host:port/app",
+            "app@sha256:00",
+            "a..b",
+            "-a",
+            "a b",
+            "${IMAGE}",
+            "app:-x",
+        ] {
             assert!(bad.parse::<Reference>().is_err(), "{bad}");
         }
     }

@@ -76,7 +76,14 @@ impl Descriptor {
 
     /// Points at a blob known by digest and size.
     pub fn new(media_type: &str, digest: Digest, size: u64) -> Descriptor {
-        Descriptor { media_type: media_type.to_owned(), digest, size, platform: None, artifact_type: None, annotations: Annotations::new() }
+        Descriptor {
+            media_type: media_type.to_owned(),
+            digest,
+            size,
+            platform: None,
+            artifact_type: None,
+            annotations: Annotations::new(),
+        }
     }
 
     /// Whether it points at an index of manifests.
@@ -243,12 +250,14 @@ pub struct Document {
 impl Document {
     /// Serialises `value` compactly; equal values give equal bytes.
     pub fn new(media_type: &str, value: &impl Serialize) -> Result<Document> {
-        let bytes = serde_json::to_vec(value).map_err(|e| Error::failed(format!("failed to serialise a {media_type}")).because(e))?;
+        let bytes = serde_json::to_vec(value)
+            .map_err(|e| Error::failed(format!("failed to serialise a {media_type}")).because(e))?;
         Ok(Document { descriptor: Descriptor::of(media_type, &bytes), bytes })
     }
 }
 
 /// Reads a document of type `T`; `what` names it in the error (class verification: somebody handed us bad data).
 pub fn parse<T: serde::de::DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T> {
-    serde_json::from_slice(bytes).map_err(|e| Error::verification(format!("{what} is not valid JSON of its type")).because(e))
+    serde_json::from_slice(bytes)
+        .map_err(|e| Error::verification(format!("{what} is not valid JSON of its type")).because(e))
 }

@@ -6,9 +6,9 @@ use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::Digest;
 use super::digest::{Checked, Hasher};
 use super::spec::{Descriptor, Document};
-use super::Digest;
 use crate::error::{Context, Error, Result};
 use crate::fs;
 
@@ -52,11 +52,15 @@ impl Store {
     /// Reads a small blob whole, checked.
     pub fn read(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         if descriptor.size > DOCUMENT_LIMIT {
-            return Err(Error::verification(format!("{} is {} bytes, more than a document may have", descriptor.digest, descriptor.size)));
+            return Err(Error::verification(format!(
+                "{} is {} bytes, more than a document may have",
+                descriptor.digest, descriptor.size
+            )));
         }
         let mut bytes = Vec::new();
         let mut blob = self.open(descriptor)?;
-        blob.read_to_end(&mut bytes).map_err(|e| Error::verification(format!("blob {} is damaged", descriptor.digest)).because(e))?;
+        blob.read_to_end(&mut bytes)
+            .map_err(|e| Error::verification(format!("blob {} is damaged", descriptor.digest)).because(e))?;
         Ok(bytes)
     }
 
@@ -74,9 +78,8 @@ impl Store {
             return Ok(());
         }
         let mut blob = self.create()?;
-        std::io::copy(&mut Checked::new(from, descriptor.digest, descriptor.size), &mut blob).map_err(|e| {
-            Error::verification(format!("failed to copy blob {}", descriptor.digest)).because(e)
-        })?;
+        std::io::copy(&mut Checked::new(from, descriptor.digest, descriptor.size), &mut blob)
+            .map_err(|e| Error::verification(format!("failed to copy blob {}", descriptor.digest)).because(e))?;
         blob.commit().map(|_| ())
     }
 
@@ -85,7 +88,11 @@ impl Store {
         let folder = self.root.join("blobs/sha256");
         let attempt = || format!("create a blob in {}", folder.display());
         std::fs::create_dir_all(&folder).attempt(attempt)?;
-        let file = tempfile::Builder::new().prefix(".new-").permissions(fs::readable()).tempfile_in(&folder).attempt(attempt)?;
+        let file = tempfile::Builder::new()
+            .prefix(".new-")
+            .permissions(fs::readable())
+            .tempfile_in(&folder)
+            .attempt(attempt)?;
         Ok(BlobWriter { store: self.clone(), inner: Hasher::new(BufWriter::with_capacity(128 << 10, file)) })
     }
 

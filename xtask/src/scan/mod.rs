@@ -106,7 +106,13 @@ pub struct Scanned {
 impl Scanned {
     /// Takes a build as it is, for the reason given; the reason goes into the record.
     pub fn skipped(built: Built, sboms: Sboms, reason: &str) -> Scanned {
-        let report = Report { schema: SCHEMA, skipped: Some(reason.to_owned()), scanners: Vec::new(), databases: Vec::new(), platforms: Vec::new() };
+        let report = Report {
+            schema: SCHEMA,
+            skipped: Some(reason.to_owned()),
+            scanners: Vec::new(),
+            databases: Vec::new(),
+            platforms: Vec::new(),
+        };
         Scanned { built, sboms, report }
     }
 
