@@ -132,7 +132,7 @@ impl Plan {
     pub fn new(config: &Config, version: Version, source: SourceFacts, overrides: &Overrides) -> Result<Plan> {
         let destination = overrides.to.clone().unwrap_or_else(|| config.publish.to.clone());
         let platforms = match overrides.platforms.is_empty() {
-            true => config.build.platforms.iter().map(|p| p.as_ref().clone()).collect(),
+            true => config.build.platforms.as_slice().to_vec(),
             false => distinct(&overrides.platforms),
         };
         let tags = tags(config, &version)?;
@@ -190,17 +190,13 @@ fn chosen<'a>(config: &'a Config, overrides: &Overrides) -> Result<Vec<(&'a str,
 }
 
 fn tags(config: &Config, version: &Version) -> Result<Tags> {
-    let Some((first, floating)) = config.publish.tags.split_first() else {
-        return Err(Error::usage("publish.tags is empty"));
-    };
-    let floating = floating.iter().map(|t| FloatingTag { tag: t.as_ref().tag(version), template: t.as_ref().clone() });
-    let tag = first.as_ref().tag(version);
+    let templates = &config.publish.tags;
+    let tag = templates.version.tag(version);
     crate::oci::reference::check_tag(&tag).map_err(Error::usage)?;
-    Ok(Tags {
-        version: tag,
-        template: first.as_ref().clone(),
-        floating: if version.pre.is_empty() { floating.collect() } else { Vec::new() },
-    })
+    let floating = templates.floating.iter().map(|t| FloatingTag { tag: t.tag(version), template: t.clone() });
+    // A pre-release is for those who ask for it by name.
+    let floating = if version.pre.is_empty() { floating.collect() } else { Vec::new() };
+    Ok(Tags { version: tag, template: templates.version.clone(), floating })
 }
 
 fn image_plan(

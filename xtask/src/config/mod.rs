@@ -12,13 +12,12 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 pub use types::{
-    AbsPath, Base, Compression, Destination, GitSource, Package, Port, Prefix, RelPath, Repository, SourceSpec,
-    TagTemplate, User,
+    AbsPath, Base, Compression, Destination, GitSource, Package, Platforms, Port, Prefix, RelPath, Repository,
+    SourceSpec, TagTemplate, TagTemplates, User,
 };
 
 use crate::error::{Error, Place, Result};
 use crate::fs;
-use crate::oci::Platform;
 use crate::scan::Severity;
 
 /// The file's name, at the root of the repository that carries xtask.
@@ -71,7 +70,7 @@ impl Default for Source {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Build {
     /// What is built for.
-    pub platforms: Vec<Spanned<Platform>>,
+    pub platforms: Platforms,
     /// What the images stand on.
     pub base: Base,
     /// How layers are compressed.
@@ -91,7 +90,7 @@ pub struct Build {
 impl Default for Build {
     fn default() -> Build {
         Build {
-            platforms: Vec::new(),
+            platforms: Platforms::default(),
             base: Base::Scratch,
             compression: Compression::default(),
             ldflags: "-s -w".into(),
@@ -148,8 +147,8 @@ pub struct Publish {
     #[serde(default)]
     pub to: Destination,
     /// Tags: the first is the version's own and never moves, the others float upwards.
-    #[serde(default = "types::default_tags")]
-    pub tags: Vec<Spanned<TagTemplate>>,
+    #[serde(default)]
+    pub tags: TagTemplates,
     /// The repository of the release records.
     #[serde(default = "types::default_record")]
     pub record: Spanned<Repository>,
@@ -241,32 +240,7 @@ impl Config {
                 ));
             }
         }
-        if self.build.platforms.is_empty() {
-            return Err((0, "no platform is configured: [build] needs platforms = [\"linux/amd64\"] or more".into()));
-        }
-        let mut seen = Vec::new();
-        for platform in &self.build.platforms {
-            if seen.contains(&platform.as_ref()) {
-                return Err((platform.span().start, format!("platform `{}` is listed twice", platform.as_ref())));
-            }
-            seen.push(platform.as_ref());
-        }
-        self.check_tags()
-    }
-
-    fn check_tags(&self) -> std::result::Result<(), (usize, String)> {
-        let Some((first, floating)) = self.publish.tags.split_first() else {
-            return Err((0, "publish.tags is empty: the first is the version's own tag".into()));
-        };
-        if !first.as_ref().names_one_version() {
-            return Err((first.span().start, "the first tag is the version's own and must contain {version}".into()));
-        }
-        match floating.iter().find(|t| t.as_ref().names_one_version()) {
-            Some(tag) => {
-                Err((tag.span().start, "only the first tag may contain {version} or {patch}: the others float".into()))
-            }
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use crate::error::{Error, Result};
 use crate::oci::reference::{check_repository, check_tag, is_host};
-use crate::oci::{Digest, Reference};
+use crate::oci::{Digest, Platform, Reference};
 
 /// Gives a string type serde by way of `FromStr` and `Display`.
 macro_rules! string_type {
@@ -399,8 +399,8 @@ impl Port {
 pub struct TagTemplate(String);
 
 impl TagTemplate {
-    /// Whether different versions always get different tags.
-    pub fn names_one_version(&self) -> bool {
+    /// Whether it stands for fewer versions than a range of them.
+    fn names_one_version(&self) -> bool {
         self.0.contains("{version}") || self.0.contains("{patch}")
     }
 
@@ -436,9 +436,81 @@ impl fmt::Display for TagTemplate {
 }
 string_type!(TagTemplate);
 
-/// `v{version}`, `v{major}.{minor}`, `v{major}`, `latest`.
-pub(super) fn default_tags() -> Vec<Spanned<TagTemplate>> {
-    ["v{version}", "v{major}.{minor}", "v{major}", "latest"].map(|t| Spanned::new(0..0, TagTemplate(t.into()))).into()
+/// One platform or more, each once.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "Vec<Platform>", into = "Vec<Platform>")]
+pub struct Platforms(Vec<Platform>);
+
+impl Platforms {
+    /// In the order they are listed.
+    pub fn as_slice(&self) -> &[Platform] {
+        &self.0
+    }
+}
+
+impl Default for Platforms {
+    /// What Kubernetes clusters are made of.
+    fn default() -> Platforms {
+        Platforms(["linux/amd64", "linux/arm64"].iter().filter_map(|p| p.parse().ok()).collect())
+    }
+}
+
+impl TryFrom<Vec<Platform>> for Platforms {
+    type Error = Error;
+    fn try_from(platforms: Vec<Platform>) -> Result<Platforms> {
+        if platforms.is_empty() {
+            return Err(Error::usage("no platform is listed: linux/amd64 or more are needed"));
+        }
+        let twice = platforms.iter().enumerate().find(|(at, p)| platforms.iter().take(*at).any(|other| other == *p));
+        match twice {
+            Some((_, platform)) => Err(Error::usage(format!("platform `{platform}` is listed twice"))),
+            None => Ok(Platforms(platforms)),
+        }
+    }
+}
+
+impl From<Platforms> for Vec<Platform> {
+    fn from(platforms: Platforms) -> Vec<Platform> {
+        platforms.0
+    }
+}
+
+/// The version's own tag, which never moves, then those that float.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "Vec<TagTemplate>", into = "Vec<TagTemplate>")]
+pub struct TagTemplates {
+    /// Contains `{version}`.
+    pub version: TagTemplate,
+    /// Contain neither `{version}` nor `{patch}`.
+    pub floating: Vec<TagTemplate>,
+}
+
+impl Default for TagTemplates {
+    fn default() -> TagTemplates {
+        let floating = ["v{major}.{minor}", "v{major}", "latest"].map(|t| TagTemplate(t.into()));
+        TagTemplates { version: TagTemplate("v{version}".into()), floating: floating.into() }
+    }
+}
+
+impl TryFrom<Vec<TagTemplate>> for TagTemplates {
+    type Error = Error;
+    fn try_from(templates: Vec<TagTemplate>) -> Result<TagTemplates> {
+        let (version, floating) =
+            templates.split_first().ok_or_else(|| Error::usage("no tag is listed: the first is the version's own"))?;
+        if !version.0.contains("{version}") {
+            return Err(Error::usage("the first tag is the version's own and must contain {version}"));
+        }
+        match floating.iter().any(TagTemplate::names_one_version) {
+            true => Err(Error::usage("only the first tag may contain {version} or {patch}: the others float")),
+            false => Ok(TagTemplates { version: version.clone(), floating: floating.into() }),
+        }
+    }
+}
+
+impl From<TagTemplates> for Vec<TagTemplate> {
+    fn from(tags: TagTemplates) -> Vec<TagTemplate> {
+        std::iter::once(tags.version).chain(tags.floating).collect()
+    }
 }
 
 /// `goverse-release`.
