@@ -86,17 +86,32 @@ impl Run {
         })
     }
 
+    /// Runs it with its output going where this program's goes; any status but 0 is an error.
+    pub fn show(mut self, ui: &Ui) -> Result<()> {
+        ui.command(&self.line);
+        self.command.stdin(Stdio::null());
+        let status = wait(&mut self.spawn()?, self.limit, &self.line)?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(Error::failed(format!("`{}` failed with {status}", self.line))),
+        }
+    }
+
     /// Runs it and gives status and output whatever the status; only failing to run is an error.
     pub fn output(mut self, ui: &Ui) -> Result<Output> {
         ui.command(&self.line);
         self.command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = self.command.spawn().map_err(|e| {
+        let child = self.spawn()?;
+        collect(child, self.stdin.take(), self.limit, &self.line)
+    }
+
+    fn spawn(&mut self) -> Result<Child> {
+        self.command.spawn().map_err(|e| {
             let program = self.command.get_program().to_string_lossy().into_owned();
             let err = Error::failed(format!("failed to run `{}`", self.line)).because(e);
             err.hint(format!("is `{program}` installed? `cargo xtask doctor` lists what is missing"))
-        })?;
-        collect(child, self.stdin.take(), self.limit, &self.line)
+        })
     }
 }
 

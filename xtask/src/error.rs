@@ -174,17 +174,32 @@ impl Error {
     pub fn hint_text(&self) -> Option<&str> {
         self.0.hint.as_deref()
     }
+
+    /// The failures this one was made of; one that stands for itself becomes the only one. To be listed with others.
+    pub fn into_items(self) -> Vec<Item> {
+        if self.0.items.is_empty() {
+            return vec![Item { what: Headline(&self.0).to_string(), fix: self.0.hint }];
+        }
+        self.0.items
+    }
 }
 
-impl fmt::Display for Error {
+/// An error without its items and its hint.
+struct Headline<'a>(&'a Inner);
+
+impl fmt::Display for Headline<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(place) = &self.0.place {
             write!(f, "{place}: ")?;
         }
         write!(f, "{}", self.0.message)?;
-        for cause in &self.0.causes {
-            write!(f, ": {cause}")?;
-        }
+        self.0.causes.iter().try_for_each(|cause| write!(f, ": {cause}"))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Headline(&self.0).fmt(f)?;
         for item in &self.0.items {
             write!(f, "\n  - {}", item.what)?;
             if let Some(fix) = &item.fix {

@@ -124,7 +124,7 @@ impl Go {
         if !beside.path().join(name).is_file() {
             return Err(Error::failed(format!("go install {target} gave no program called {name}")).hint(hint));
         }
-        crate::fs::write(&program, &[])?;
+        std::fs::create_dir_all(&bin).attempt(|| format!("create {}", bin.display()))?;
         std::fs::rename(beside.path().join(name), &program).attempt(|| format!("name {}", program.display()))?;
         step.done("");
         Ok(program)

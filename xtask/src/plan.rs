@@ -156,6 +156,11 @@ impl Plan {
         })
     }
 
+    /// The repositories that a release writes to: those of the images, in their order, and the record's.
+    pub fn repositories(&self) -> Vec<Repository> {
+        self.images.iter().map(|image| image.repository.clone()).chain([self.record.clone()]).collect()
+    }
+
     /// The epoch as RFC 3339, for `created` fields.
     pub fn created(&self) -> Result<String> {
         created(self.source.epoch)

@@ -3,6 +3,7 @@
 //! Takes the file's text, gives a [`Config`] in which every value has been checked. An error has file, line and
 //! column. Starts no process, opens no socket, and reads no file but the one it is given.
 
+mod tags;
 mod types;
 
 use std::collections::BTreeMap;
@@ -11,14 +12,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+pub use tags::{TagTemplate, TagTemplates};
 pub use types::{
     AbsPath, Base, Compression, Destination, GitSource, Package, Platforms, Port, Prefix, RelPath, Repository,
-    SourceSpec, TagTemplate, TagTemplates, User,
+    Severity, SourceSpec, User,
 };
 
 use crate::error::{Error, Place, Result};
 use crate::fs;
-use crate::scan::Severity;
 
 /// The file's name, at the root of the repository that carries xtask.
 pub const FILE: &str = "release.toml";
@@ -191,12 +192,16 @@ impl Default for Pin {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Tools {
     /// The Go toolchain.
+    #[serde(deserialize_with = "types::version")]
     pub go: semver::Version,
     /// `google.golang.org/protobuf/cmd/protoc-gen-go`
+    #[serde(deserialize_with = "types::version")]
     pub protoc_gen_go: semver::Version,
     /// `google.golang.org/grpc/cmd/protoc-gen-go-grpc`
+    #[serde(deserialize_with = "types::version")]
     pub protoc_gen_go_grpc: semver::Version,
     /// `golang.org/x/vuln/cmd/govulncheck`
+    #[serde(deserialize_with = "types::version")]
     pub govulncheck: semver::Version,
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::error::{Error, Result};
-use crate::oci::reference::{check_repository, check_tag, is_host};
+use crate::oci::reference::{check_repository, is_host};
 use crate::oci::{Digest, Platform, Reference};
 
 /// Gives a string type serde by way of `FromStr` and `Display`.
@@ -27,6 +27,7 @@ macro_rules! string_type {
         }
     };
 }
+pub(super) use string_type;
 
 /// A path that stays below the folder it is relative to.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -175,6 +176,19 @@ impl Prefix {
         &self.0
     }
 
+    /// The registry, `host[:port]`, and the path below it, which may be empty.
+    pub fn split(&self) -> (&str, &str) {
+        self.0.split_once('/').unwrap_or((&self.0, ""))
+    }
+
+    /// The path of a repository at the registry, `owner/goverse-node`.
+    pub fn path(&self, repository: &Repository) -> String {
+        match self.split().1 {
+            "" => repository.to_string(),
+            path => format!("{path}/{repository}"),
+        }
+    }
+
     /// `prefix/repository`.
     pub fn join(&self, repository: &Repository) -> String {
         format!("{}/{repository}", self.0)
@@ -220,7 +234,7 @@ impl Default for Destination {
 
 impl FromStr for Destination {
     type Err = Error;
-    /// `ghcr.io/OWNER`, `localhost:5000` and `registry:NAME` are registries; `oci:PATH` and other paths are layouts.
+    /// `ghcr.io/OWNER` and `localhost:5000` are registries; `oci:PATH` and other paths are layouts.
     fn from_str(text: &str) -> Result<Destination> {
         if let Some(path) = text.strip_prefix("oci:") {
             return Ok(Destination::Layout(path.into()));
@@ -393,49 +407,6 @@ impl Port {
     }
 }
 
-/// A tag with `{version}`, `{major}`, `{minor}`, `{patch}` left open.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct TagTemplate(String);
-
-impl TagTemplate {
-    /// Whether it stands for fewer versions than a range of them.
-    fn names_one_version(&self) -> bool {
-        self.0.contains("{version}") || self.0.contains("{patch}")
-    }
-
-    /// The tag of `version`; `+`, which no tag may hold, becomes `_`.
-    pub fn tag(&self, version: &semver::Version) -> String {
-        let text = self.0.replace("{version}", &version.to_string());
-        let text = text.replace("{major}", &version.major.to_string()).replace("{minor}", &version.minor.to_string());
-        text.replace("{patch}", &version.patch.to_string()).replace('+', "_")
-    }
-
-    /// The version whose tag this would be; only for a template with `{version}`.
-    pub fn version_of(&self, tag: &str) -> Option<semver::Version> {
-        let (before, after) = self.0.split_once("{version}")?;
-        let version = tag.strip_prefix(before)?.strip_suffix(after)?.replace('_', "+").parse().ok()?;
-        Some(version).filter(|v| self.tag(v) == tag)
-    }
-}
-
-impl FromStr for TagTemplate {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<TagTemplate> {
-        let template = TagTemplate(text.into());
-        check_tag(&template.tag(&semver::Version::new(1, 2, 3)))
-            .map_err(|why| Error::usage(why).hint("a tag template may hold {version}, {major}, {minor} and {patch}"))?;
-        Ok(template)
-    }
-}
-
-impl fmt::Display for TagTemplate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-string_type!(TagTemplate);
-
 /// One platform or more, each once.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "Vec<Platform>", into = "Vec<Platform>")]
@@ -475,47 +446,16 @@ impl From<Platforms> for Vec<Platform> {
     }
 }
 
-/// The version's own tag, which never moves, then those that float.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(try_from = "Vec<TagTemplate>", into = "Vec<TagTemplate>")]
-pub struct TagTemplates {
-    /// Contains `{version}`.
-    pub version: TagTemplate,
-    /// Contain neither `{version}` nor `{patch}`.
-    pub floating: Vec<TagTemplate>,
-}
-
-impl Default for TagTemplates {
-    fn default() -> TagTemplates {
-        let floating = ["v{major}.{minor}", "v{major}", "latest"].map(|t| TagTemplate(t.into()));
-        TagTemplates { version: TagTemplate("v{version}".into()), floating: floating.into() }
-    }
-}
-
-impl TryFrom<Vec<TagTemplate>> for TagTemplates {
-    type Error = Error;
-    fn try_from(templates: Vec<TagTemplate>) -> Result<TagTemplates> {
-        let (version, floating) =
-            templates.split_first().ok_or_else(|| Error::usage("no tag is listed: the first is the version's own"))?;
-        if !version.0.contains("{version}") {
-            return Err(Error::usage("the first tag is the version's own and must contain {version}"));
-        }
-        match floating.iter().any(TagTemplate::names_one_version) {
-            true => Err(Error::usage("only the first tag may contain {version} or {patch}: the others float")),
-            false => Ok(TagTemplates { version: version.clone(), floating: floating.into() }),
-        }
-    }
-}
-
-impl From<TagTemplates> for Vec<TagTemplate> {
-    fn from(tags: TagTemplates) -> Vec<TagTemplate> {
-        std::iter::once(tags.version).chain(tags.floating).collect()
-    }
-}
-
 /// `goverse-release`.
 pub(super) fn default_record() -> Spanned<Repository> {
     Spanned::new(0..0, Repository("goverse-release".into()))
+}
+
+/// An exact version (semver 2.0), without `v`.
+pub(super) fn version<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<semver::Version, D::Error> {
+    let text = String::deserialize(from)?;
+    let wrong = |e| serde::de::Error::custom(format!("`{text}` is not an exact version such as 1.2.3: {e}"));
+    text.parse().map_err(wrong)
 }
 
 /// An image's name is also its program's name in the container.
@@ -566,4 +506,20 @@ impl FromStr for SourceSpec {
             false => Err(bad()),
         }
     }
+}
+
+/// How bad a finding is, worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The database doesn't say.
+    Unknown,
+    /// CVSS below 4.
+    Low,
+    /// CVSS 4 to 6.9.
+    Medium,
+    /// CVSS 7 to 8.9.
+    High,
+    /// CVSS 9 and above.
+    Critical,
 }
