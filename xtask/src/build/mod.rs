@@ -2,16 +2,18 @@
 //!
 //! Takes a [`Plan`] and a prepared source, gives [`Built`]. Never publishes, and never writes into the source.
 
+mod assemble;
 mod base;
 mod files;
 mod image;
 pub mod native;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::oci::layout::Layout;
 use crate::oci::spec::{Descriptor, Document};
 use crate::oci::store::Store;
 use crate::oci::{Digest, Platform};
@@ -72,4 +74,19 @@ impl BuiltPlatform {
 /// Reads a document of the store.
 pub fn document(store: &Store, descriptor: &Descriptor) -> Result<Document> {
     Ok(Document { descriptor: descriptor.clone(), bytes: store.read(descriptor)? })
+}
+
+/// Makes an image a layout of its own below `folder`, for tools that read one; gives the layout's folder. Blobs are
+/// linked, not copied.
+pub fn export(image: &BuiltImage, store: &Store, folder: &Path) -> Result<PathBuf> {
+    let root = folder.join(image.plan.repository.as_str());
+    let layout = Layout::create(&root)?;
+    for platform in &image.platforms {
+        for blob in platform.layers.iter().chain([&platform.config]) {
+            store.link_to(blob, layout.store())?;
+        }
+        layout.add_manifest(&document(store, &platform.manifest)?)?;
+    }
+    layout.add_manifest(&document(store, &image.index)?)?;
+    Ok(root)
 }

@@ -1,16 +1,15 @@
 //! The native builder: the go command and nothing else; no Docker, no root, no emulation.
 //!
 //! Takes a plan and a prepared source, gives images that are the same bytes on any machine, in any folder, on any day.
-//! Layers, lowest first: base, system files, static files, program; so a changed program touches one layer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::assemble::{Parts, assemble};
 use super::base::{self, Base};
-use super::{Builder, Built, BuiltImage, BuiltPlatform, files, image};
+use super::{Builder, Built, BuiltImage, BuiltPlatform, image};
 use crate::error::{Context, Error, Result};
 use crate::go::Go;
-use crate::oci::layer::{self, Tree};
 use crate::oci::store::Store;
 use crate::oci::{Digest, Platform};
 use crate::plan::{ImagePlan, Plan, Workspace};
@@ -61,7 +60,9 @@ impl Native<'_> {
                 .get(&image.name)
                 .ok_or_else(|| Error::failed(format!("no program was built for image {}", image.name)))?;
             let base = bases.get(&image.base.to_string()).cloned().unwrap_or_default();
-            self.image(plan, image, platform, source, program, &base, store)
+            let module = source.source.folder.as_path();
+            let parts = Parts { plan, image, platform, module, program, base: &base };
+            assemble(&parts, store, &self.workspace.cache.join("layers"))
         };
         plan.images.iter().map(make).collect()
     }
@@ -135,44 +136,6 @@ impl Native<'_> {
             }
         }
         Ok(bases)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "each is one layer or one coordinate of the image")]
-    fn image(
-        &self,
-        plan: &Plan,
-        image: &ImagePlan,
-        platform: &Platform,
-        source: &Prepared,
-        program: &Path,
-        base: &Base,
-        store: &Store,
-    ) -> Result<BuiltPlatform> {
-        let mut own = Tree::default();
-        let program_digest = own.disk(&image.program, 0o755, program)?;
-        let trees = [
-            ("system files", files::system(image, base)?),
-            ("static files", files::fixed(image, &source.source.folder)?),
-            ("program", own),
-        ];
-        let mut layers = Vec::new();
-        for (what, tree) in trees.into_iter().filter(|(_, tree)| !tree.is_empty()) {
-            let cache = self.workspace.cache.join("layers");
-            layers.push((what, layer::make(&tree, plan.source.epoch, image.compression, store, &cache)?));
-        }
-        let (config, manifest) = image::manifest(plan, image, platform, base, &layers)?;
-        store.put(&config)?;
-        store.put(&manifest)?;
-        let layers = base.layers.iter().cloned().chain(layers.into_iter().map(|(_, layer)| layer.descriptor)).collect();
-        let (manifest, config) = (manifest.descriptor, config.descriptor);
-        Ok(BuiltPlatform {
-            platform: platform.clone(),
-            manifest,
-            config,
-            layers,
-            program: program.to_owned(),
-            program_digest,
-        })
     }
 }
 

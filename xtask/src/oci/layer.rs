@@ -20,7 +20,7 @@ use crate::error::{Context, Error, Result};
 use crate::fs;
 
 /// Changes whenever the bytes made from one tree change, so that no cache outlives its code.
-const FORMAT: &str = "layer/1";
+const FORMAT: &str = "layer/2";
 
 /// What stands at a path.
 #[derive(Clone, Debug)]
@@ -133,6 +133,7 @@ fn recall(note: &Path, store: &Store) -> Option<Layer> {
     store.has(&layer.descriptor.digest, layer.descriptor.size).then_some(layer)
 }
 
+/// Writes what `tar --format=gnu --sort=name --owner=0 --group=0 --numeric-owner --mtime=@EPOCH` writes.
 fn archive<W: Write>(tree: &Tree, epoch: i64, to: W) -> io::Result<(W, Digest)> {
     let mut tar = tar::Builder::new(Hasher::new(to));
     for (path, entry) in &tree.entries {
@@ -141,15 +142,16 @@ fn archive<W: Write>(tree: &Tree, epoch: i64, to: W) -> io::Result<(W, Digest)> 
         header.set_uid(0);
         header.set_gid(0);
         header.set_mtime(u64::try_from(epoch).unwrap_or(0));
+        header.set_entry_type(tar::EntryType::Regular);
         match &entry.node {
             Node::Folder => {
                 header.set_entry_type(tar::EntryType::Directory);
                 header.set_size(0);
-                tar.append_data(&mut header, format!("{path}/"), io::empty())?;
+                append(&mut tar, &mut header, &format!("{path}/"), io::empty())?;
             }
             Node::Bytes(bytes) => {
                 header.set_size(bytes.len() as u64);
-                tar.append_data(&mut header, path, bytes.as_slice())?;
+                append(&mut tar, &mut header, path, bytes.as_slice())?;
             }
             Node::Disk { path: from, digest, size } => {
                 header.set_size(*size);
@@ -157,12 +159,28 @@ fn archive<W: Write>(tree: &Tree, epoch: i64, to: W) -> io::Result<(W, Digest)> 
                     io::Error::new(e.kind(), format!("{} changed while being read: {e}", from.display()))
                 };
                 let file = File::open(from).map_err(changed)?;
-                tar.append_data(&mut header, path, Checked::new(file, *digest, *size)).map_err(changed)?;
+                append(&mut tar, &mut header, path, Checked::new(file, *digest, *size)).map_err(changed)?;
             }
         }
     }
     let (writer, digest, _) = tar.into_inner()?.finish();
     Ok((writer, digest))
+}
+
+fn append<W: Write>(
+    tar: &mut tar::Builder<W>,
+    header: &mut tar::Header,
+    path: &str,
+    content: impl io::Read,
+) -> io::Result<()> {
+    // A name that doesn't fit is written before the entry, which the crate does by itself.
+    if header.set_path(path).is_err() {
+        return tar.append_data(header, path, content);
+    }
+    header.set_cksum();
+    let sum = format!("{:06o}\0 ", header.cksum()?);
+    header.as_old_mut().cksum.copy_from_slice(sum.as_bytes());
+    tar.append(header, content)
 }
 
 /// Opens a layer for reading its archive, whatever its compression; `what` names it in the error.

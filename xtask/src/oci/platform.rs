@@ -9,8 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
-/// Every Linux architecture that Go builds without cgo: the OCI name, the default variant, and what Go is told.
-const KNOWN: &[(&str, &str, &[(&str, &str)])] = &[
+/// An OCI architecture, a variant, and what Go is told.
+type Known = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+/// Every Linux architecture that Go builds without cgo.
+const KNOWN: &[Known] = &[
     ("386", "", &[("GO386", "sse2")]),
     ("amd64", "", &[("GOAMD64", "v1")]),
     ("amd64", "v2", &[("GOAMD64", "v2")]),
@@ -30,7 +33,8 @@ const KNOWN: &[(&str, &str, &[(&str, &str)])] = &[
     ("s390x", "", &[]),
 ];
 
-/// A Linux platform in normal form (a row of [`KNOWN`]): `arm64/v8` and `amd64/v1` are written without their variant, `arm` is `arm/v7`.
+/// A Linux platform in normal form (a row of [`KNOWN`]): `arm64/v8` and `amd64/v1` are written without their variant,
+/// `arm` is `arm/v7`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Platform(usize);

@@ -72,14 +72,15 @@ impl Store {
         fs::write(&self.path(&document.descriptor.digest), &document.bytes)
     }
 
-    /// Copies a stream in, checked against `descriptor` before it gets its name.
+    /// Copies a stream in, checked against `descriptor` before it gets its name. Wrong content is class verification;
+    /// a stream that fails otherwise is class network, or what the stream's own error says.
     pub fn copy_in(&self, descriptor: &Descriptor, from: impl Read) -> Result<()> {
         if self.has(&descriptor.digest, descriptor.size) {
             return Ok(());
         }
         let mut blob = self.create()?;
         std::io::copy(&mut Checked::new(from, descriptor.digest, descriptor.size), &mut blob)
-            .map_err(|e| Error::verification(format!("failed to copy blob {}", descriptor.digest)).because(e))?;
+            .map_err(|e| copy_error(descriptor, &e))?;
         blob.commit().map(|_| ())
     }
 
@@ -99,6 +100,15 @@ impl Store {
     /// Makes another store hold the blob, by a hard link where the file system can.
     pub fn link_to(&self, descriptor: &Descriptor, other: &Store) -> Result<()> {
         fs::link(&self.path(&descriptor.digest), &other.path(&descriptor.digest))
+    }
+}
+
+fn copy_error(descriptor: &Descriptor, error: &std::io::Error) -> Error {
+    let what = format!("failed to copy blob {}", descriptor.digest);
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Some(inner) => inner.clone().within(what),
+        None if error.kind() == std::io::ErrorKind::InvalidData => Error::verification(what).because(error),
+        None => Error::network(what).because(error),
     }
 }
 
