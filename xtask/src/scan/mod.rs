@@ -1,32 +1,44 @@
 //! Scan: what is known to be wrong with what was built, and whether the policy lets it out.
 //!
 //! Takes `Built` and its SBOMs, gives [`Scanned`]: the only thing that can be published. A scanner that couldn't run is
-//! an error, never "no findings".
+//! an error, never "no findings". Whether findings stop the run depends on where it goes: [`Scanned::gate`] is asked
+//! before a registry, [`show`] tells the rest.
+
+mod clock;
+pub mod govulncheck;
+mod linked;
+mod merge;
+mod osv;
+pub mod policy;
+mod stream;
+mod table;
+pub mod trivy;
+mod trivy_report;
+pub mod vulndb;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::build::Built;
+use crate::build::{Built, BuiltImage, BuiltPlatform};
+use crate::config::Base;
+pub use crate::config::Severity;
+use crate::error::{Class, Context, Error, Item, Result};
+use crate::go::Go;
 use crate::oci::{Digest, Platform};
+use crate::pool;
 use crate::sbom::Sboms;
+use crate::ui::Ui;
+
+use self::govulncheck::Govulncheck;
+use self::trivy::{Hit, Trivy};
+use self::vulndb::VulnDb;
+
+pub use self::table::{Row, show};
 
 /// The version of [`Report`]'s shape.
 pub const SCHEMA: u32 = 1;
-
-/// How bad a finding is, worst last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// The database doesn't say.
-    Unknown,
-    /// CVSS below 4.
-    Low,
-    /// CVSS 4 to 6.9.
-    Medium,
-    /// CVSS 7 to 8.9.
-    High,
-    /// CVSS 9 and above.
-    Critical,
-}
 
 /// One vulnerability in one image platform.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -95,6 +107,15 @@ pub struct Report {
     pub platforms: Vec<PlatformReport>,
 }
 
+impl Report {
+    /// The report as it is kept: the same findings give the same bytes.
+    pub fn to_json(&self) -> Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec_pretty(self).attempt(|| "write the scan report".into())?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+}
+
 /// A build whose findings are known; made only by this module.
 #[derive(Clone, Debug)]
 pub struct Scanned {
@@ -130,4 +151,155 @@ impl Scanned {
     pub fn report(&self) -> &Report {
         &self.report
     }
+
+    /// What the policy fails, each once with the places it was found in, worst first.
+    pub fn violations(&self) -> Vec<Row<'_>> {
+        let mut rows = table::rows(&self.report);
+        rows.retain(|row| row.finding.violation.is_some());
+        rows
+    }
+
+    /// Refuses what the policy fails; a scan that was skipped on purpose passes.
+    ///
+    /// # Errors
+    /// [`Class::Findings`], with every violation and the upgrade that mends it.
+    pub fn gate(&self) -> Result<()> {
+        let violations = self.violations();
+        if violations.is_empty() {
+            return Ok(());
+        }
+        let items = violations.iter().map(|row| Item { what: row.to_string(), fix: row.finding.fix.clone() }).collect();
+        let count = match violations.len() {
+            1 => "1 finding is".to_owned(),
+            many => format!("{many} findings are"),
+        };
+        Err(Error::new(Class::Findings, format!("{count} above the policy")).items(items).hint(
+            match policy::fixes(violations.iter().map(|row| row.finding)) {
+                fixes if fixes.is_empty() => "no fix is out yet; [scan] in release.toml is the policy".to_owned(),
+                fixes => fixes.join("; "),
+            },
+        ))
+    }
 }
+
+/// How to scan.
+pub struct Options<'a> {
+    /// Use only what is on disk.
+    pub offline: bool,
+    /// When Trivy is used.
+    pub trivy: trivy::Use,
+    /// Where programs are installed.
+    pub tools_folder: &'a Path,
+    /// Where databases and results are kept.
+    pub cache_folder: &'a Path,
+}
+
+/// Gives the OCI layout on disk that has an image's blobs.
+pub type LayoutOf<'a> = dyn Fn(&BuiltImage) -> Result<PathBuf> + 'a;
+
+/// Scans every program with govulncheck, and every image with Trivy where that is to be used.
+///
+/// Programs are scanned in parallel, equal ones once. Findings are no error here: see [`Scanned::gate`].
+///
+/// # Errors
+/// When any scanner couldn't do all of its work.
+pub fn scan(
+    built: Built,
+    sboms: Sboms,
+    options: &Options<'_>,
+    go: &Go,
+    layout_of: &LayoutOf<'_>,
+    ui: &Ui,
+) -> Result<Scanned> {
+    let plan = &built.plan;
+    let db = VulnDb::open(go, options.cache_folder, plan.scan.refresh_hours, options.offline, ui)?;
+    let mut databases = vec![db.database()];
+    let scanner =
+        Govulncheck::install(go, &plan.tools.govulncheck, options.tools_folder, options.cache_folder, db, ui)?;
+    let mut scanners = vec![scanner.name()];
+    let trivy = installed(plan, options, ui)?;
+    let step = ui.step("scan");
+    let by_program = scan_programs(&built, |program| scanner.scan(&program.program, &program.program_digest, ui))?;
+    let mut by_manifest = BTreeMap::new();
+    if let Some(trivy) = trivy {
+        databases.push(trivy.prepare(ui)?);
+        scanners.push(trivy.name());
+        by_manifest = scan_images(&built, &trivy, layout_of, ui)?;
+    }
+    let platforms = assemble(&built, &by_program, by_manifest)?;
+    step.done(&format!("by {}", scanners.join(" and ")));
+    let report = Report { schema: SCHEMA, skipped: None, scanners, databases, platforms };
+    Ok(Scanned { built, sboms, report })
+}
+
+fn installed(plan: &crate::plan::Plan, options: &Options<'_>, ui: &Ui) -> Result<Option<Trivy>> {
+    if options.trivy == trivy::Use::Never {
+        return Ok(None);
+    }
+    if let Some(program) = trivy::find(std::env::var_os("PATH").as_deref()) {
+        return Trivy::new(&program, options.offline, ui).map(Some);
+    }
+    if options.trivy == trivy::Use::Always {
+        let err = Error::new(Class::Preflight, "trivy is not installed");
+        return Err(err.hint(format!("install 0.75.0 or newer from {} (never 0.69.4 to 0.69.6)", trivy::RELEASES)));
+    }
+    match plan.images.iter().all(|image| image.base == Base::Scratch) {
+        true => ui.note("trivy is not installed: findings have no severities"),
+        false => ui.warn("trivy is not installed: the packages of the base image are not scanned"),
+    }
+    Ok(None)
+}
+
+fn scan_programs(
+    built: &Built,
+    scan: impl Fn(&BuiltPlatform) -> Result<Vec<Finding>> + Sync,
+) -> Result<BTreeMap<Digest, Vec<Finding>>> {
+    let programs: BTreeMap<Digest, &BuiltPlatform> =
+        built.images.iter().flat_map(|i| &i.platforms).map(|p| (p.program_digest, p)).collect();
+    let programs: Vec<_> = programs.into_values().collect();
+    let found = pool::map(&programs, pool::cores(), |program| scan(program))?;
+    Ok(programs.into_iter().map(|p| p.program_digest).zip(found).collect())
+}
+
+/// One after the other, because Trivy locks its cache.
+fn scan_images(built: &Built, trivy: &Trivy, layout_of: &LayoutOf<'_>, ui: &Ui) -> Result<BTreeMap<Digest, Vec<Hit>>> {
+    let mut found = BTreeMap::new();
+    for image in &built.images {
+        let layout = layout_of(image)?;
+        for platform in &image.platforms {
+            let hits = trivy
+                .scan(&layout, platform, ui)
+                .map_err(|e| e.within(format!("failed to scan {} for {}", image.plan.name, platform.platform)))?;
+            found.insert(platform.manifest.digest, hits);
+        }
+    }
+    Ok(found)
+}
+
+/// Every platform of every image gets a report; that one was not scanned is an error.
+fn assemble(
+    built: &Built,
+    by_program: &BTreeMap<Digest, Vec<Finding>>,
+    mut by_manifest: BTreeMap<Digest, Vec<Hit>>,
+) -> Result<Vec<PlatformReport>> {
+    let mut reports = Vec::new();
+    for image in &built.images {
+        for platform in &image.platforms {
+            let (name, manifest) = (&image.plan.name, platform.manifest.digest);
+            let go = by_program.get(&platform.program_digest).cloned();
+            let go = go.ok_or_else(|| Error::failed(format!("{name} for {} was not scanned", platform.platform)))?;
+            let hits = by_manifest.remove(&manifest).unwrap_or_default();
+            let findings = merge::merge(go, hits, image.plan.program.as_str(), &built.plan.scan);
+            reports.push(PlatformReport {
+                image: name.clone(),
+                platform: platform.platform.clone(),
+                manifest,
+                findings,
+            });
+        }
+    }
+    Ok(reports)
+}
+
+#[cfg(test)]
+mod tests;

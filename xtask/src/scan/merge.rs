@@ -1,0 +1,136 @@
+//! One list out of two: a vulnerability that both scanners found becomes one finding.
+//!
+//! Takes the findings of govulncheck and of Trivy in one image platform, gives them judged and sorted. Never drops one.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use super::trivy::Hit;
+use super::{Finding, policy};
+use crate::config;
+
+/// Joins what was found. A finding of Trivy's is the same as one of govulncheck's when it is about the same module
+/// under one of the same names, and in the program that govulncheck looked at: what is true of its linked symbols says
+/// nothing about other programs of a base image.
+pub(super) fn merge(go: Vec<Finding>, trivy: Vec<Hit>, program: &str, config: &config::Scan) -> Vec<Finding> {
+    let mut findings = go;
+    let checked = findings.len();
+    for hit in trivy {
+        let same = |known: &&mut Finding| hit.target == program.trim_start_matches('/') && is_same(known, &hit.finding);
+        match findings.iter_mut().take(checked).find(same) {
+            Some(known) => join(known, hit.finding),
+            None => findings.push(hit.finding),
+        }
+    }
+    for finding in &mut findings {
+        if finding.fix.is_none() && finding.scanner.starts_with(super::govulncheck::NAME) {
+            finding.fix = finding.fixed.as_deref().map(|fixed| policy::go_fix(&finding.package, fixed));
+        }
+        finding.violation = policy::judge(finding, config);
+    }
+    findings.sort_by(|a, b| (Reverse(a.severity), a).cmp(&(Reverse(b.severity), b)));
+    findings.dedup();
+    findings
+}
+
+fn names(finding: &Finding) -> BTreeSet<&str> {
+    finding.aliases.iter().chain([&finding.id]).map(String::as_str).collect()
+}
+
+fn is_same(one: &Finding, other: &Finding) -> bool {
+    one.package == other.package && !names(one).is_disjoint(&names(other))
+}
+
+/// govulncheck knows what is linked and which fix is nearest, Trivy knows the severity.
+fn join(known: &mut Finding, other: Finding) {
+    known.severity = known.severity.max(other.severity);
+    if !known.scanner.contains(&other.scanner) {
+        known.scanner = format!("{}, {}", known.scanner, other.scanner);
+    }
+    if known.fixed.is_none() {
+        (known.fixed, known.fix) = (other.fixed, other.fix);
+    }
+    let all: BTreeSet<String> =
+        known.aliases.drain(..).chain(other.aliases).chain([other.id]).filter(|name| *name != known.id).collect();
+    known.aliases = all.into_iter().collect();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scan::Severity;
+    use crate::scan::tests::finding;
+
+    fn go(reachable: bool) -> Finding {
+        Finding {
+            aliases: vec!["CVE-1".into(), "GHSA-1".into()],
+            reachable: Some(reachable),
+            fixed: Some("v0.36.0".into()),
+            ..finding("GO-1", "golang.org/x/net")
+        }
+    }
+
+    fn hit(target: &str, id: &str, package: &str) -> Hit {
+        let found = Finding {
+            scanner: "trivy".into(),
+            severity: Severity::High,
+            fixed: Some("0.36.0".into()),
+            ..finding(id, package)
+        };
+        Hit { target: target.into(), finding: found }
+    }
+
+    fn merged(go: Vec<Finding>, trivy: Vec<Hit>) -> Vec<Finding> {
+        merge(go, trivy, "/usr/local/bin/gate", &config::Scan::default())
+    }
+
+    #[test]
+    fn one_flaw_found_twice_is_one_finding_with_reach_and_severity() {
+        let found = merged(vec![go(false)], vec![hit("usr/local/bin/gate", "CVE-1", "golang.org/x/net")]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            (found[0].id.as_str(), found[0].severity, found[0].reachable),
+            ("GO-1", Severity::High, Some(false))
+        );
+        assert_eq!(found[0].scanner, "govulncheck, trivy");
+        assert_eq!(found[0].aliases, ["CVE-1", "GHSA-1"]);
+        assert_eq!(found[0].fix.as_deref(), Some("go get golang.org/x/net@v0.36.0"));
+        assert_eq!(found[0].violation, None, "govulncheck has shown that it is not linked");
+    }
+
+    #[test]
+    fn another_program_module_or_name_is_another_finding_and_fails_by_its_severity() {
+        for other in [
+            hit("usr/bin/other", "CVE-1", "golang.org/x/net"),
+            hit("usr/local/bin/gate", "CVE-2", "golang.org/x/net"),
+            hit("usr/local/bin/gate", "CVE-1", "stdlib"),
+        ] {
+            let found = merged(vec![go(false)], vec![other]);
+            assert_eq!(found.len(), 2);
+            assert_eq!(found.iter().filter(|f| f.violation.is_some()).count(), 1);
+        }
+    }
+
+    #[test]
+    fn nothing_that_fails_alone_passes_by_a_second_scanner_unless_it_is_shown_not_linked() {
+        for reachable in [None, Some(true)] {
+            let go = Finding { reachable, ..go(true) };
+            assert!(
+                merged(vec![go], vec![hit("usr/local/bin/gate", "GHSA-1", "golang.org/x/net")])[0].violation.is_some()
+            );
+        }
+        assert!(
+            merged(Vec::new(), vec![hit("usr/local/bin/gate", "CVE-1", "golang.org/x/net")])[0].violation.is_some()
+        );
+        assert!(merged(vec![go(true)], Vec::new())[0].violation.is_some());
+    }
+
+    #[test]
+    fn the_worst_comes_first() {
+        let ids = |found: Vec<Finding>| found.into_iter().map(|f| f.id).collect::<Vec<_>>();
+        assert_eq!(
+            ids(merged(vec![go(false)], vec![hit("x", "CVE-9", "a"), hit("x", "CVE-8", "b")])),
+            ["CVE-8", "CVE-9", "GO-1"]
+        );
+    }
+}
