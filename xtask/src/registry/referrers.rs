@@ -1,0 +1,83 @@
+//! What refers to a manifest: SBOMs, reports, signatures (distribution spec, "Listing Referrers").
+//!
+//! Takes a subject's digest, gives descriptors. Falls back on the tag scheme where a registry has no such list, and
+//! keeps that tag up to date where a registry does not say that it tracks subjects.
+
+use serde::Deserialize;
+
+use super::manifest::Target;
+use super::reply::json;
+use super::repository::Repository;
+use crate::error::Result;
+use crate::oci::Digest;
+use crate::oci::spec::{Annotations, Descriptor, Document, media};
+
+/// The parts of a manifest or index that make it a referrer.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Referrer {
+    subject: Option<Descriptor>,
+    artifact_type: Option<String>,
+    config: Option<Descriptor>,
+    #[serde(default)]
+    annotations: Annotations,
+}
+
+#[derive(Deserialize)]
+struct List {
+    #[serde(default)]
+    manifests: Vec<Descriptor>,
+}
+
+impl Repository {
+    /// Everything that refers to `subject`, or what of it is of `artifact_type`; sorted by digest.
+    pub fn referrers(&self, subject: &Digest, artifact_type: Option<&str>) -> Result<Vec<Descriptor>> {
+        let mut url = self.url(&format!("referrers/{subject}"))?;
+        if let Some(artifact_type) = artifact_type {
+            url.query_pairs_mut().append_pair("artifactType", artifact_type);
+        }
+        let mut found = Vec::new();
+        match self.pages(url, media::INDEX)? {
+            Ok(pages) if pages.iter().all(|page| page.media_type == media::INDEX) => {
+                for page in pages {
+                    let list: List = json(&format!("the list of {subject}'s referrers"), &page.bytes)?;
+                    let filtered = page.filters.split(',').any(|filter| filter.trim().starts_with("artifactType"));
+                    let wanted = |d: &Descriptor| filtered || is_of(d, artifact_type);
+                    found.extend(list.manifests.into_iter().filter(wanted));
+                }
+            }
+            Err(reply) if matches!(reply.status().as_u16(), 401 | 403) => return Err(self.refused(reply)),
+            // No such list, or a page that only looks like an answer.
+            _ => found.extend(self.fallback_referrers(subject)?.into_iter().filter(|d| is_of(d, artifact_type))),
+        }
+        found.sort_by_key(|descriptor| descriptor.digest);
+        found.dedup_by_key(|descriptor| descriptor.digest);
+        Ok(found)
+    }
+
+    /// Stores a manifest or index under its digest and, where it has a subject, sees to it that it is found from there.
+    pub fn attach(&self, document: &Document) -> Result<()> {
+        let stored = self.put_manifest(document, Target::Digest(&document.descriptor.digest))?;
+        let referrer: Referrer = json(&document.descriptor.digest.to_string(), &document.bytes)?;
+        match &referrer.subject {
+            Some(subject) if !stored.tracks_subject => {
+                self.add_fallback_referrer(&subject.digest, &referrer.entry(document))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Referrer {
+    /// As a list of referrers shows it: with its artifact type, or for an image the type of its config, and its
+    /// annotations.
+    fn entry(&self, document: &Document) -> Descriptor {
+        let config = self.config.as_ref().map(|config| config.media_type.clone());
+        let artifact_type = self.artifact_type.clone().filter(|artifact| !artifact.is_empty()).or(config);
+        Descriptor { artifact_type, annotations: self.annotations.clone(), ..document.descriptor.clone() }
+    }
+}
+
+fn is_of(descriptor: &Descriptor, artifact_type: Option<&str>) -> bool {
+    artifact_type.is_none() || descriptor.artifact_type.as_deref() == artifact_type
+}
