@@ -1,5 +1,22 @@
 //! Publish: a scanned build becomes visible, by one protocol for registries and for layouts on disk.
 //!
-//! Takes `&Scanned`, gives `Published`. Tags are set only after everything has been read back and verified.
+//! Takes `&Scanned`, gives [`Published`]. Tags are set only after everything has been read back and verified.
 
-pub use crate::remote::Remote;
+pub mod commit;
+pub mod moves;
+pub mod protocol;
+pub mod readback;
+pub mod referrer;
+pub mod tags;
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+pub(crate) mod meddled;
+#[cfg(test)]
+mod tests;
+
+pub use crate::remote::{Destination, Remote};
+pub use commit::{commit, fetch};
+pub use moves::{Action, TagMove, TagMoves, moves};
+pub use protocol::{Published, PublishedImage, Uploaded, Verified, publish, upload};

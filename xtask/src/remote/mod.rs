@@ -3,12 +3,34 @@
 //! Takes and gives descriptors, documents and streams, all checked against their digests. Never decides what is
 //! published or when: that is [`crate::publish`]'s.
 
+pub mod layout;
+pub mod registry;
+
 use std::io::Read;
 
-use crate::error::Result;
+use crate::config::Repository;
+use crate::error::{Error, Result};
 use crate::oci::Digest;
 use crate::oci::spec::{Descriptor, Document};
 use crate::oci::store::Store;
+
+pub use layout::LayoutDestination;
+pub use registry::RegistryDestination;
+
+/// Where a release goes: all its repositories.
+pub trait Destination: Sync {
+    /// One repository, which need not exist yet.
+    fn remote(&self, repository: &Repository) -> Result<Box<dyn Remote>>;
+    /// `ghcr.io/owner`, or `oci:` and the folder; for messages and records.
+    fn describe(&self) -> String;
+    /// Whether it is reached over a network, so that a failure may pass.
+    fn is_registry(&self) -> bool;
+    /// Everything that already now would keep a release from being published, each failure with its remedy; nothing is
+    /// stored by asking.
+    fn check(&self) -> Vec<Error> {
+        Vec::new()
+    }
+}
 
 /// One repository at a destination: what a registry or a layout on disk can do with it.
 pub trait Remote: Sync {

@@ -1,0 +1,150 @@
+//! The one commit point: the record, published last as an artifact under the version's tag.
+//!
+//! Takes [`Published`], gives [`Record`]. Where the version has a record of the same images, that one stays: a record is
+//! written once. Reading it back is here too.
+
+use std::io::Read;
+
+use semver::Version;
+use serde::Deserialize;
+
+use super::referrer::{Artifact, empty};
+use super::{Destination, Published, Remote, moves, readback};
+use crate::config::Repository;
+use crate::error::{Class, Error, Item, Result};
+use crate::oci::Digest;
+use crate::oci::digest::Checked;
+use crate::oci::spec::{Descriptor, Document, Manifest, parse};
+use crate::oci::store::{DOCUMENT_LIMIT, Store};
+use crate::plan::Plan;
+use crate::record::{self, FILE, MEDIA_TYPE, Record, ReleasedImage, ScanSummary};
+use crate::scan::Report;
+use crate::ui::Ui;
+
+/// Writes the record of `published`, or finds that it is there. A record of other images is refused (class tag
+/// conflict). Whoever sees the record sees a complete release.
+pub fn commit(
+    published: &Published,
+    report: &Report,
+    store: &Store,
+    destination: &dyn Destination,
+    ui: &Ui,
+) -> Result<Record> {
+    let plan = published.plan();
+    let tag = &plan.tags.version;
+    let record = Record {
+        schema: record::SCHEMA,
+        version: plan.version.clone(),
+        created: plan.created()?,
+        source: plan.source.clone(),
+        toolchain: record::toolchain(&plan.tools),
+        destination: published.destination().to_owned(),
+        tags: plan.tags.clone(),
+        images: published.images().iter().map(|i| i.image().clone()).collect(),
+        scan: ScanSummary::of(report),
+    };
+    let step = ui.step(format!("record {tag}"));
+    if let Some(existing) = fetch(destination, &plan.record, tag)? {
+        if let Some(refusal) = moves::refusal(contradictions(&existing, &record.version, &record.images)) {
+            return Err(refusal);
+        }
+        step.done("was there already");
+        return Ok(existing);
+    }
+    write(&record, &plan.record, store, destination)?;
+    let kept = settled(&record, plan, destination)?;
+    step.done("written");
+    Ok(kept)
+}
+
+/// The record that is there after writing `record`. No destination can be asked to set a tag only where there is none,
+/// so another release of the same version may have come in between. Each release writes its version tags, then its
+/// record, and only then looks at both: of two releases with different content at least one sees the other's.
+fn settled(record: &Record, plan: &Plan, destination: &dyn Destination) -> Result<Record> {
+    let remotes = record.images.iter().map(|i| destination.remote(&i.repository)).collect::<Result<Vec<_>>>()?;
+    let indexes = record.images.iter().map(|image| image.index.digest);
+    let wanted: Vec<(&dyn Remote, Digest)> = remotes.iter().map(|remote| &**remote).zip(indexes).collect();
+    let (_, mut items) = moves::look(&wanted, plan)?;
+    let kept = fetch(destination, &plan.record, &plan.tags.version)?.ok_or_else(|| {
+        let message = format!("{} does not have the record that was just written", destination.describe());
+        Error::new(readback::trouble(destination), message).hint("run the same command again")
+    })?;
+    items.extend(contradictions(&kept, &record.version, &record.images));
+    moves::refusal(items).map_or(Ok(kept), Err)
+}
+
+/// How `record` contradicts a release of `version` made of `images`.
+pub(super) fn contradictions(record: &Record, version: &Version, images: &[ReleasedImage]) -> Vec<Item> {
+    let different = record.differences(version, images.iter().map(ReleasedImage::identity));
+    different.into_iter().map(moves::item).collect()
+}
+
+/// Writes a record as it is, for a destination that holds a copy of a release.
+pub fn write(record: &Record, repository: &Repository, store: &Store, destination: &dyn Destination) -> Result<()> {
+    let artifact = Artifact::new(MEDIA_TYPE, &record.to_json()?, FILE, None, &record.created)?;
+    put(&*destination.remote(repository)?, &record.tags.version, &artifact, store, readback::trouble(destination))
+}
+
+/// Blobs, then the manifest by digest, both read back, then the tag.
+fn put(remote: &dyn Remote, tag: &str, artifact: &Artifact, store: &Store, trouble: Class) -> Result<()> {
+    let Artifact { manifest, document } = artifact;
+    for blob in [&empty(), document] {
+        store.put(blob)?;
+        remote.put_blob(&blob.descriptor, store, &|_| ())?;
+    }
+    remote.put_manifest(manifest)?;
+    let same = remote.manifest(&manifest.descriptor.digest)?.is_some_and(|back| back.bytes == manifest.bytes);
+    if !same || read(remote, &document.descriptor, trouble)? != document.bytes {
+        return Err(Error::verification(format!(
+            "{} does not give back the record that was sent; no tag was set",
+            remote.name()
+        )));
+    }
+    remote.set_tag(tag, manifest)
+}
+
+/// The record under `tag` in `repository`; `None` when that release is not complete.
+pub fn fetch(destination: &dyn Destination, repository: &Repository, tag: &str) -> Result<Option<Record>> {
+    let remote = destination.remote(repository)?;
+    let Some(named) = remote.resolve(tag)? else { return Ok(None) };
+    let what = format!("the record {}:{tag}", remote.name());
+    let damaged = |why: &str| Error::verification(format!("{what} is damaged")).because(why);
+    let manifest = remote.manifest(&named.digest).map_err(|e| e.within(format!("failed to read {what}")))?;
+    let Document { bytes, .. } = manifest.ok_or_else(|| damaged("its manifest isn't there"))?;
+    if Digest::of(&bytes) != named.digest {
+        return Err(damaged("its manifest is not the one that was asked for"));
+    }
+    let Kind { artifact_type } = parse(&what, &bytes)?;
+    if artifact_type.as_deref() != Some(MEDIA_TYPE) {
+        return Err(Error::new(Class::TagConflict, format!("{}:{tag} is no release record", remote.name()))
+            .because(format!("its artifact type is {}", artifact_type.as_deref().unwrap_or("absent")))
+            .hint("name another repository for the records in release.toml, publish.record"));
+    }
+    let manifest: Manifest = parse(&what, &bytes)?;
+    let [document] = manifest.layers.as_slice() else { return Err(damaged("it has not exactly one layer")) };
+    Record::parse(&what, &read(&*remote, document, readback::trouble(destination))?).map(Some)
+}
+
+/// What any manifest or index may say about itself.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Kind {
+    artifact_type: Option<String>,
+}
+
+fn read(remote: &dyn Remote, descriptor: &Descriptor, trouble: Class) -> Result<Vec<u8>> {
+    if descriptor.size > DOCUMENT_LIMIT {
+        return Err(Error::verification(format!(
+            "{} in {} is too large for a record",
+            descriptor.digest,
+            remote.name()
+        )));
+    }
+    let mut bytes = Vec::new();
+    let blob = remote.blob(descriptor)?.take(descriptor.size.saturating_add(1));
+    Checked::new(blob, descriptor.digest, descriptor.size).read_to_end(&mut bytes).map_err(|e| {
+        let class = if e.kind() == std::io::ErrorKind::InvalidData { Class::Verification } else { trouble };
+        Error::new(class, format!("failed to read {} of {}", descriptor.digest, remote.name())).because(e)
+    })?;
+    Ok(bytes)
+}

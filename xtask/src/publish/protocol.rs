@@ -1,0 +1,283 @@
+//! The protocol, whatever the destination: upload by digest, read back, and only then tags.
+//!
+//! Takes [`Scanned`], gives [`Published`] by way of [`Uploaded`] and [`Verified`], each made only from the one before:
+//! what hasn't been read back can't be tagged. A run may be stopped anywhere and repeated: what is there is not sent
+//! again, and no tag ever names something incomplete. The destination is the only journal.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Serialize, Serializer};
+
+use super::moves::{self, Tagging};
+use super::readback::{self, Depth, Labels, Placed, Reading};
+use super::referrer::{Artifact, artifacts, bare, empty};
+use super::{Action, Destination, Remote, TagMove, commit};
+use crate::build::{Built, BuiltImage, document};
+use crate::error::{Error, Result};
+use crate::oci::Digest;
+use crate::oci::spec::Descriptor;
+use crate::oci::store::Store;
+use crate::plan::Plan;
+use crate::pool;
+use crate::record::{ReleasedImage, ReleasedPlatform};
+use crate::scan::Scanned;
+use crate::ui::{self, Ui};
+
+/// How many blobs are sent side by side.
+const TRANSFERS: usize = 6;
+/// How many small requests are made side by side.
+const REQUESTS: usize = 8;
+
+/// Publishes `scanned` from `store`: uploads, reads back, tags. The record is still to be written ([`commit()`]).
+pub fn publish<'a>(
+    scanned: &'a Scanned,
+    store: &'a Store,
+    destination: &'a dyn Destination,
+    ui: &'a Ui,
+) -> Result<Published> {
+    upload(scanned, store, destination, ui)?.verify()?.tag()
+}
+
+/// What all states share.
+struct Site<'a> {
+    plan: &'a Plan,
+    store: &'a Store,
+    destination: &'a dyn Destination,
+    ui: &'a Ui,
+    images: Vec<ReleasedImage>,
+    /// In the order of `images`.
+    remotes: Vec<Box<dyn Remote>>,
+}
+
+impl Site<'_> {
+    fn placed(&self) -> Vec<Placed<'_>> {
+        self.images.iter().zip(&self.remotes).map(|(image, remote)| Placed { image, remote: &**remote }).collect()
+    }
+}
+
+/// Everything is at the destination, by digest; nothing names it yet.
+#[must_use]
+pub struct Uploaded<'a> {
+    site: Site<'a>,
+    depth: Depth,
+}
+
+/// Everything has been read back and is what was sent.
+#[must_use]
+pub struct Verified<'a> {
+    site: Site<'a>,
+}
+
+/// A release that can be pulled by its tags.
+#[derive(Clone, Debug, Serialize)]
+pub struct Published {
+    plan: Plan,
+    images: Vec<PublishedImage>,
+    destination: String,
+}
+
+/// One image of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct PublishedImage {
+    #[serde(flatten)]
+    image: ReleasedImage,
+    #[serde(serialize_with = "by_name")]
+    tags: Vec<TagMove>,
+}
+
+/// Uploads all blobs, then platform manifests, then indexes, then SBOMs. A version tag or a record that names other
+/// content ends it before anything has changed (class tag conflict).
+pub fn upload<'a>(
+    scanned: &'a Scanned,
+    store: &'a Store,
+    destination: &'a dyn Destination,
+    ui: &'a Ui,
+) -> Result<Uploaded<'a>> {
+    let plan = &scanned.built().plan;
+    let images = released(scanned, store)?;
+    let remotes = images.iter().map(|image| destination.remote(&image.repository)).collect::<Result<_>>()?;
+    let mut site = Site { plan, store, destination, ui, images, remotes };
+    let finished = preflight(&mut site)?;
+    let sent = [send_blobs(&site)?, send_manifests(&site)?].contains(&true);
+    // A finished release was read back to the last byte when it was made; when nothing of it is missing now, its layers
+    // are not pulled again. `verify` does that whenever asked.
+    let depth = if finished && !sent { Depth::Presence } else { Depth::Bytes };
+    Ok(Uploaded { site, depth })
+}
+
+/// What is to be released, its SBOM artifacts put into the store beside the images.
+fn released(scanned: &Scanned, store: &Store) -> Result<Vec<ReleasedImage>> {
+    let Built { plan, images } = scanned.built();
+    let created = plan.created()?;
+    store.put(&empty())?;
+    let image = |built: &BuiltImage| {
+        let mut platforms = Vec::new();
+        for platform in &built.platforms {
+            let artifacts = artifacts(scanned.sboms(), &built.plan.name, platform, &created)?;
+            for Artifact { manifest, document } in &artifacts {
+                store.put(document)?;
+                store.put(manifest)?;
+            }
+            platforms.push(ReleasedPlatform {
+                platform: platform.platform.clone(),
+                manifest: bare(&platform.manifest),
+                size: platform.size(),
+                config: bare(&platform.config),
+                layers: platform.layers.iter().map(bare).collect(),
+                sboms: artifacts.iter().map(Artifact::released).collect(),
+            });
+        }
+        Ok(ReleasedImage {
+            name: built.plan.name.clone(),
+            repository: built.plan.repository.clone(),
+            reference: format!("{}@{}", built.plan.reference, built.index.digest),
+            index: bare(&built.index),
+            platforms,
+        })
+    };
+    images.iter().map(image).collect()
+}
+
+/// Refuses what would contradict an earlier release, all of it at once. Gives whether this very release is already
+/// complete. Where it has a record, that stays, so its word on SBOMs counts.
+fn preflight(site: &mut Site<'_>) -> Result<bool> {
+    let wanted: Vec<(&dyn Remote, Digest)> = site.placed().iter().map(|p| (p.remote, p.image.index.digest)).collect();
+    let (versions, mut items) = moves::look(&wanted, site.plan)?;
+    let record = commit::fetch(site.destination, &site.plan.record, &site.plan.tags.version)?;
+    if let Some(record) = &record {
+        items.extend(commit::contradictions(record, &site.plan.version, &site.images));
+    }
+    if let Some(refusal) = moves::refusal(items) {
+        return Err(refusal);
+    }
+    let Some(record) = record else { return Ok(false) };
+    site.images = record.images;
+    Ok(versions.iter().all(|m| m.action == Action::Already))
+}
+
+fn send_blobs(site: &Site<'_>) -> Result<bool> {
+    let mut blobs: BTreeMap<(usize, Digest), (&dyn Remote, Descriptor)> = BTreeMap::new();
+    for (at, Placed { image, remote }) in site.placed().into_iter().enumerate() {
+        for platform in &image.platforms {
+            let documents = platform.sboms.iter().map(|s| &s.document);
+            let all =
+                platform.layers.iter().chain([&platform.config]).chain(documents).cloned().chain([empty().descriptor]);
+            blobs.extend(all.map(|blob| ((at, blob.digest), (remote, blob))));
+        }
+    }
+    let blobs: Vec<_> = blobs.into_values().collect();
+    let there = pool::map(&blobs, REQUESTS, |(remote, blob)| remote.has_blob(blob))?;
+    let mut missing: Vec<_> = blobs.iter().zip(there).filter(|(_, there)| !there).map(|(blob, _)| blob).collect();
+    missing.sort_by_key(|(_, blob)| std::cmp::Reverse(blob.size));
+    let total = missing.iter().map(|(_, blob)| blob.size).sum();
+    let step = site.ui.transfer(format!("upload to {}", site.destination.describe()), total);
+    pool::map(&missing, TRANSFERS, |(remote, blob)| remote.put_blob(blob, site.store, &|sent| step.advance(sent)))?;
+    step.done(&format!("{} of {} blobs, {}", missing.len(), blobs.len(), ui::size(total)));
+    Ok(!missing.is_empty())
+}
+
+/// Children before parents, and a subject before what refers to it.
+fn send_manifests(site: &Site<'_>) -> Result<bool> {
+    let (placed, mut sent) = (site.placed(), false);
+    let platforms: Vec<_> =
+        placed.iter().flat_map(|p| p.image.platforms.iter().map(|platform| (p.remote, platform))).collect();
+    let done = pool::map(&platforms, REQUESTS, |(remote, platform)| send(site, *remote, &platform.manifest))?;
+    sent |= done.contains(&true);
+    let done = pool::map(&placed, REQUESTS, |p| send(site, p.remote, &p.image.index))?;
+    sent |= done.contains(&true);
+    // One subject's referrers one after another: where a registry has no referrers API, they share one list.
+    let done = pool::map(&platforms, REQUESTS, |(remote, platform)| send_referrers(site, *remote, platform))?;
+    Ok(sent | done.contains(&true))
+}
+
+fn send(site: &Site<'_>, remote: &dyn Remote, descriptor: &Descriptor) -> Result<bool> {
+    if remote.manifest(&descriptor.digest)?.is_some() {
+        return Ok(false);
+    }
+    remote.put_manifest(&document(site.store, descriptor)?)?;
+    Ok(true)
+}
+
+/// An artifact that is there but isn't listed is put again: an interrupted run may have stored but not listed it.
+fn send_referrers(site: &Site<'_>, remote: &dyn Remote, platform: &ReleasedPlatform) -> Result<bool> {
+    let listed: BTreeSet<Digest> = remote.referrers(&platform.manifest.digest)?.iter().map(|d| d.digest).collect();
+    let mut sent = false;
+    for sbom in &platform.sboms {
+        if listed.contains(&sbom.artifact.digest) && remote.manifest(&sbom.artifact.digest)?.is_some() {
+            continue;
+        }
+        remote.put_manifest(&document(site.store, &sbom.artifact)?)?;
+        sent = true;
+    }
+    Ok(sent)
+}
+
+impl<'a> Uploaded<'a> {
+    /// Reads everything back by digest; all that isn't what was sent is listed (class verification).
+    pub fn verify(self) -> Result<Verified<'a>> {
+        let Uploaded { site, depth } = self;
+        let version = format!("v{}", site.plan.version);
+        let labels = Labels { version: &version, revision: site.plan.source.revision.as_deref() };
+        let reading = Reading { depth, labels, trouble: readback::trouble(site.destination) };
+        let found = readback::check(&site.placed(), &reading, site.ui)?;
+        if found.is_empty() {
+            return Ok(Verified { site });
+        }
+        let message = format!("{} does not give back what was sent; no tag was set", site.destination.describe());
+        Err(Error::verification(message)
+            .items(found)
+            .hint("remove what is damaged, there and in the build's cache, and run the same command again"))
+    }
+}
+
+impl Verified<'_> {
+    /// Sets the version tags of all repositories, then the floating tags.
+    pub fn tag(self) -> Result<Published> {
+        let site = self.site;
+        let indexes = pool::map(&site.images, REQUESTS, |image| document(site.store, &image.index))?;
+        let tagging: Vec<Tagging<'_>> =
+            site.remotes.iter().zip(&indexes).map(|(remote, index)| Tagging { remote: &**remote, index }).collect();
+        let tags = moves::apply(&tagging, site.plan)?;
+        let images = site.images.into_iter().zip(tags).map(|(image, tags)| PublishedImage { image, tags }).collect();
+        Ok(Published { plan: site.plan.clone(), images, destination: site.destination.describe() })
+    }
+}
+
+impl Published {
+    /// What was to be released.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// In the order of the plan.
+    pub fn images(&self) -> &[PublishedImage] {
+        &self.images
+    }
+
+    /// Where it is, for people.
+    pub fn destination(&self) -> &str {
+        &self.destination
+    }
+}
+
+impl PublishedImage {
+    /// The image, down to the last blob.
+    pub fn image(&self) -> &ReleasedImage {
+        &self.image
+    }
+
+    /// `name@sha256:…`, what manifests are pinned to.
+    pub fn reference(&self) -> &str {
+        &self.image.reference
+    }
+
+    /// The version's tag first.
+    pub fn tags(&self) -> &[TagMove] {
+        &self.tags
+    }
+}
+
+/// Tag → what became of it, sorted.
+fn by_name<S: Serializer>(tags: &[TagMove], serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    tags.iter().map(|m| (m.tag.as_str(), m.action)).collect::<BTreeMap<_, _>>().serialize(serializer)
+}

@@ -1,0 +1,303 @@
+//! Reading back: is what a destination gives by digest what was released, to the last byte, and is it complete?
+//!
+//! Takes released images and their remotes, gives every mismatch as an item that names repository and digest. Hashes
+//! everything itself, whatever the remote says it checked. Streams layers; changes nothing. Trouble in reaching the
+//! destination is an error of its own, never a mismatch.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
+
+use super::referrer::{FORMATS, bare};
+use super::{Destination, Remote};
+use crate::error::{Class, Error, Item, Result};
+use crate::oci::Digest;
+use crate::oci::digest::Checked;
+use crate::oci::spec::{Descriptor, Document, ImageConfig, Index, Manifest, PlatformSpec, parse};
+use crate::oci::store::DOCUMENT_LIMIT;
+use crate::pool;
+use crate::record::{ReleasedImage, ReleasedPlatform, ReleasedSbom};
+use crate::ui::Ui;
+
+/// How many blobs are read side by side.
+const READS: usize = 8;
+/// The largest SBOM read into memory: those of Go programs have some hundred KiB.
+const SBOM_LIMIT: u64 = 64 << 20;
+
+/// How much of each layer is looked at; documents and SBOMs are always read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Every byte.
+    Bytes,
+    /// Whether it is there, with its size.
+    Presence,
+}
+
+/// One image and where it should be.
+pub struct Placed<'a> {
+    /// The image.
+    pub image: &'a ReleasedImage,
+    /// Its repository.
+    pub remote: &'a dyn Remote,
+}
+
+/// What the images must say about themselves.
+pub struct Labels<'a> {
+    /// `org.opencontainers.image.version`
+    pub version: &'a str,
+    /// `org.opencontainers.image.revision`, when the commit is known.
+    pub revision: Option<&'a str>,
+}
+
+/// How to read.
+pub struct Reading<'a> {
+    /// How much.
+    pub depth: Depth,
+    /// What the labels must be.
+    pub labels: Labels<'a>,
+    /// The class of a failed read: a registry's may pass, a disk's will not.
+    pub trouble: Class,
+}
+
+/// The class of a failed read at `destination`.
+pub fn trouble(destination: &dyn Destination) -> Class {
+    if destination.is_registry() { Class::Network } else { Class::Failed }
+}
+
+/// One piece of work; the large come first, so that the last to end is a small one.
+enum Task<'a> {
+    Layer(&'a dyn Remote, &'a Descriptor),
+    Platform(&'a dyn Remote, &'a ReleasedPlatform),
+    Sbom(&'a dyn Remote, &'a ReleasedPlatform, &'a ReleasedSbom),
+    Index(&'a dyn Remote, &'a ReleasedImage),
+}
+
+/// Reads everything of `images` back; gives what doesn't agree, in the order of the images.
+pub fn check(images: &[Placed<'_>], reading: &Reading<'_>, ui: &Ui) -> Result<Vec<Item>> {
+    let tasks = tasks(images);
+    let total = tasks.iter().map(bytes).sum();
+    let step = ui.transfer("verify", total);
+    let found = pool::map(&tasks, READS, |task| {
+        let found = reading.run(task);
+        step.advance(bytes(task));
+        found
+    })?;
+    let found: Vec<Item> = found.into_iter().flatten().collect();
+    if found.is_empty() {
+        step.done(&format!("{} read back by digest", crate::ui::size(total)));
+    }
+    Ok(found)
+}
+
+fn tasks<'a>(images: &[Placed<'a>]) -> Vec<Task<'a>> {
+    let mut layers: BTreeMap<(usize, Digest), Task<'a>> = BTreeMap::new();
+    let mut documents = Vec::new();
+    for (at, &Placed { image, remote }) in images.iter().enumerate() {
+        documents.push(Task::Index(remote, image));
+        for platform in &image.platforms {
+            documents.push(Task::Platform(remote, platform));
+            documents.extend(platform.sboms.iter().map(|sbom| Task::Sbom(remote, platform, sbom)));
+            layers.extend(platform.layers.iter().map(|layer| ((at, layer.digest), Task::Layer(remote, layer))));
+        }
+    }
+    let mut layers: Vec<Task<'a>> = layers.into_values().collect();
+    layers.sort_by_key(|task| std::cmp::Reverse(bytes(task)));
+    layers.into_iter().chain(documents).collect()
+}
+
+fn bytes(task: &Task<'_>) -> u64 {
+    match task {
+        Task::Layer(_, layer) => layer.size,
+        Task::Platform(_, platform) => platform.manifest.size + platform.config.size,
+        Task::Sbom(_, _, sbom) => sbom.artifact.size + sbom.document.size,
+        Task::Index(_, image) => image.index.size,
+    }
+}
+
+/// Either what was asked for, or why it isn't that.
+type Found<T> = std::result::Result<T, String>;
+
+impl Reading<'_> {
+    fn run(&self, task: &Task<'_>) -> Result<Vec<Item>> {
+        let (remote, found) = match task {
+            Task::Layer(remote, layer) => (remote, self.layer(*remote, layer)?),
+            Task::Platform(remote, platform) => (remote, self.platform(*remote, platform)?),
+            Task::Sbom(remote, platform, sbom) => (remote, self.sbom(*remote, platform, sbom)?),
+            Task::Index(remote, image) => (remote, self.index(*remote, image)?),
+        };
+        let item = |what: String| Item { what: format!("{}: {what}", remote.name()), fix: None };
+        Ok(found.into_iter().map(item).collect())
+    }
+
+    fn layer(&self, remote: &dyn Remote, layer: &Descriptor) -> Result<Vec<String>> {
+        let found = match self.depth {
+            Depth::Bytes => self.stream(remote, layer, &mut io::sink())?,
+            Depth::Presence => remote.has_blob(layer)?.then_some(()).ok_or_else(|| "it isn't there".to_owned()),
+        };
+        Ok(found.err().map(|why| format!("layer {}: {why}", layer.digest)).into_iter().collect())
+    }
+
+    fn index(&self, remote: &dyn Remote, image: &ReleasedImage) -> Result<Vec<String>> {
+        let found = document(remote, &image.index)?.and_then(|bytes| json::<Index>("an index", &bytes));
+        let problems = match found {
+            Err(why) => vec![why],
+            Ok(index) => check_index(&index, &image.platforms),
+        };
+        Ok(problems.into_iter().map(|why| format!("index {}: {why}", image.index.digest)).collect())
+    }
+
+    fn platform(&self, remote: &dyn Remote, platform: &ReleasedPlatform) -> Result<Vec<String>> {
+        let name = &platform.platform;
+        let mut found = Vec::new();
+        let manifest = document(remote, &platform.manifest)?.and_then(|bytes| json::<Manifest>("a manifest", &bytes));
+        let manifest = manifest.and_then(|m| check_manifest(&m, platform));
+        found.extend(manifest.err().map(|why| format!("{name} manifest {}: {why}", platform.manifest.digest)));
+        let config = self.small(remote, &platform.config, DOCUMENT_LIMIT)?;
+        let problems = match config.and_then(|bytes| json::<ImageConfig>("a configuration", &bytes)) {
+            Err(why) => vec![why],
+            Ok(config) => check_config(&config, platform, &self.labels),
+        };
+        found.extend(problems.into_iter().map(|why| format!("{name} config {}: {why}", platform.config.digest)));
+        let referrers: BTreeSet<Digest> =
+            remote.referrers(&platform.manifest.digest)?.iter().map(|d| d.digest).collect();
+        for format in FORMATS.map(|f| f.media_type()) {
+            let sbom = platform.sboms.iter().find(|s| s.format == format);
+            found.extend(match sbom {
+                None => Some(format!("{name} manifest {}: it has no {format} SBOM", platform.manifest.digest)),
+                Some(s) if !referrers.contains(&s.artifact.digest) => Some(format!(
+                    "{name} manifest {}: its referrers lack {format} SBOM {}",
+                    platform.manifest.digest, s.artifact.digest
+                )),
+                Some(_) => None,
+            });
+        }
+        Ok(found)
+    }
+
+    fn sbom(&self, remote: &dyn Remote, platform: &ReleasedPlatform, sbom: &ReleasedSbom) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        let artifact = document(remote, &sbom.artifact)?.and_then(|bytes| json::<Manifest>("a manifest", &bytes));
+        let artifact = artifact.and_then(|a| check_artifact(&a, platform, sbom));
+        found.extend(artifact.err().map(|why| format!("SBOM {}: {why}", sbom.artifact.digest)));
+        let names = |bytes: Vec<u8>| {
+            let hex = platform.manifest.digest.hex();
+            let named = bytes.windows(hex.len()).any(|window| window == hex.as_bytes());
+            named.then_some(()).ok_or_else(|| format!("it doesn't name manifest {}", platform.manifest.digest))
+        };
+        let content = self.small(remote, &sbom.document, SBOM_LIMIT)?.and_then(names);
+        found.extend(content.err().map(|why| format!("SBOM document {}: {why}", sbom.document.digest)));
+        Ok(found)
+    }
+
+    fn small(&self, remote: &dyn Remote, descriptor: &Descriptor, limit: u64) -> Result<Found<Vec<u8>>> {
+        if descriptor.size > limit {
+            return Ok(Err(format!("it has {} bytes, more than {limit}", descriptor.size)));
+        }
+        let mut bytes = Vec::new();
+        Ok(self.stream(remote, descriptor, &mut bytes)?.map(|()| bytes))
+    }
+
+    fn stream(&self, remote: &dyn Remote, descriptor: &Descriptor, into: &mut impl io::Write) -> Result<Found<()>> {
+        let blob = match remote.blob(descriptor) {
+            Ok(blob) => blob,
+            // Which failure it was that a blob isn't there is best asked, not guessed from a message.
+            Err(_) if !remote.has_blob(descriptor)? => return Ok(Err("it isn't there".to_owned())),
+            Err(e) if e.class() == Class::Verification => return Ok(Err(e.to_string())),
+            Err(e) => return Err(e),
+        };
+        // One byte more than expected is enough to know.
+        let blob = blob.take(descriptor.size.saturating_add(1));
+        match io::copy(&mut Checked::new(blob, descriptor.digest, descriptor.size), into) {
+            Ok(_) => Ok(Ok(())),
+            Err(e) if e.kind() == io::ErrorKind::InvalidData => Ok(Err(e.to_string())),
+            Err(e) => {
+                let message = format!("failed to read blob {} of {}", descriptor.digest, remote.name());
+                Err(Error::new(self.trouble, message).because(e))
+            }
+        }
+    }
+}
+
+/// A manifest or index, hashed here.
+fn document(remote: &dyn Remote, wanted: &Descriptor) -> Result<Found<Vec<u8>>> {
+    let Document { bytes, .. } = match remote.manifest(&wanted.digest) {
+        Ok(Some(document)) => document,
+        Ok(None) => return Ok(Err("it isn't there".into())),
+        Err(e) if e.class() == Class::Verification => return Ok(Err(e.to_string())),
+        Err(e) => return Err(e),
+    };
+    let actual = Digest::of(&bytes);
+    match actual == wanted.digest {
+        true => Ok(Ok(bytes)),
+        false => Ok(Err(format!("its content hashes to {actual}"))),
+    }
+}
+
+fn json<T: serde::de::DeserializeOwned>(what: &str, bytes: &[u8]) -> Found<T> {
+    parse(what, bytes).map_err(|e| e.to_string())
+}
+
+fn check_index(index: &Index, platforms: &[ReleasedPlatform]) -> Vec<String> {
+    let entries: Vec<_> =
+        index.manifests.iter().map(|m| (m.digest, m.platform.as_ref().and_then(PlatformSpec::known))).collect();
+    let wanted: Vec<_> = platforms.iter().map(|p| (p.manifest.digest, Some(p.platform.clone()))).collect();
+    let missing = wanted.iter().filter(|w| !entries.contains(w));
+    let missing = missing.map(|(digest, p)| format!("it has no {} with manifest {digest}", shown(p.as_ref())));
+    let extra = entries.iter().filter(|e| !wanted.contains(e));
+    let extra = extra
+        .map(|(digest, p)| format!("it has {} with manifest {digest}, which the release has not", shown(p.as_ref())));
+    missing.chain(extra).collect()
+}
+
+fn shown(platform: Option<&crate::oci::Platform>) -> String {
+    platform.map_or_else(|| "an unknown platform".to_owned(), ToString::to_string)
+}
+
+fn check_manifest(manifest: &Manifest, platform: &ReleasedPlatform) -> Found<()> {
+    let layers: Vec<_> = manifest.layers.iter().map(bare).collect();
+    let wanted: Vec<_> = platform.layers.iter().map(bare).collect();
+    if bare(&manifest.config) != bare(&platform.config) {
+        return Err(format!("its config is {}, not {}", manifest.config.digest, platform.config.digest));
+    }
+    (layers == wanted).then_some(()).ok_or_else(|| "its layers are not those of the release".to_owned())
+}
+
+fn check_config(config: &ImageConfig, platform: &ReleasedPlatform, labels: &Labels<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    let said = PlatformSpec {
+        architecture: config.architecture.clone(),
+        os: config.os.clone(),
+        variant: config.variant.clone(),
+    };
+    if said.known().as_ref() != Some(&platform.platform) {
+        let variant = said.variant.map(|v| format!("/{v}")).unwrap_or_default();
+        found.push(format!("it is for {}/{}{variant}", said.os, said.architecture));
+    }
+    if config.rootfs.diff_ids.len() != platform.layers.len() {
+        found.push(format!(
+            "it counts {} layers, the manifest {}",
+            config.rootfs.diff_ids.len(),
+            platform.layers.len()
+        ));
+    }
+    let label = |key: &str| config.config.labels.get(&format!("org.opencontainers.image.{key}")).map(String::as_str);
+    for (key, wanted) in [("version", Some(labels.version)), ("revision", labels.revision)] {
+        if wanted.is_some() && label(key) != wanted {
+            let (said, wanted) = (label(key).unwrap_or("absent"), wanted.unwrap_or_default());
+            found.push(format!("its label {key} is {said}, the release's {wanted}"));
+        }
+    }
+    found
+}
+
+fn check_artifact(artifact: &Manifest, platform: &ReleasedPlatform, sbom: &ReleasedSbom) -> Found<()> {
+    if artifact.subject.as_ref().map(|s| s.digest) != Some(platform.manifest.digest) {
+        return Err(format!("its subject is not manifest {}", platform.manifest.digest));
+    }
+    if artifact.artifact_type.as_deref() != Some(sbom.format.as_str()) {
+        return Err(format!("its artifact type is not {}", sbom.format));
+    }
+    match artifact.layers.as_slice() {
+        [only] if only.digest == sbom.document.digest => Ok(()),
+        _ => Err(format!("its one layer is not {}", sbom.document.digest)),
+    }
+}

@@ -1,0 +1,148 @@
+//! What becomes visible when, and what a repeated run doesn't do.
+
+use super::Site;
+use crate::error::Result;
+use crate::publish::fixture::{Place, release};
+use crate::publish::meddled::{Meddled, Watch};
+use crate::publish::{Action, moves};
+
+fn changes(operation: &str) -> bool {
+    operation.starts_with("put_") || operation.starts_with("set_")
+}
+
+#[test]
+fn content_comes_before_names_and_the_record_last() -> Result<()> {
+    let place = Place::new();
+    let scanned = place.scanned("1.2.0", "x")?;
+    let site = Site::new();
+    let watched = Meddled::new(&site.destination, Watch::default());
+    let (published, _) = release(&scanned, &place.store, &watched)?;
+    let calls = watched.meddler().calls();
+    let first = |of: &dyn Fn(&str, &str) -> bool| calls.iter().position(|(r, o)| of(r, o)).unwrap();
+    let last = |of: &dyn Fn(&str, &str) -> bool| calls.iter().rposition(|(r, o)| of(r, o)).unwrap();
+    let image = |repository: &str| repository != "goverse-release";
+
+    let indexes: Vec<String> =
+        published.images().iter().map(|i| format!("put_manifest {}", i.image().index.digest)).collect();
+    let platforms: Vec<String> = published
+        .images()
+        .iter()
+        .flat_map(|i| &i.image().platforms)
+        .map(|p| format!("put_manifest {}", p.manifest.digest))
+        .collect();
+    let artifact = |r: &str, o: &str| {
+        image(r) && o.starts_with("put_manifest") && !indexes.contains(&o.into()) && !platforms.contains(&o.into())
+    };
+    let is_index = |_: &str, o: &str| indexes.contains(&o.to_owned());
+    let is_platform = |_: &str, o: &str| platforms.contains(&o.to_owned());
+    let version = |r: &str, o: &str| image(r) && o == "set_tag v1.2.0";
+    let floating = |r: &str, o: &str| image(r) && o.starts_with("set_tag") && o != "set_tag v1.2.0";
+    let record = |r: &str, o: &str| r == "goverse-release" && o == "set_tag v1.2.0";
+
+    assert!(last(&|r, o| image(r) && o.starts_with("put_blob")) < first(&is_platform));
+    assert!(last(&is_platform) < first(&is_index));
+    assert!(last(&is_index) < first(&artifact));
+    let read_back = |_: &str, o: &str| o.starts_with("blob ");
+    assert!(last(&artifact) < first(&read_back));
+    assert!(last(&|r, o| image(r) && read_back(r, o)) < first(&version));
+    assert!(last(&version) < first(&floating));
+    assert!(last(&floating) < first(&record));
+    assert_eq!(last(&|_, o| changes(o)), first(&record), "nothing changes after the record");
+    Ok(())
+}
+
+#[test]
+fn every_byte_is_read_back_before_a_tag() -> Result<()> {
+    let place = Place::new();
+    let scanned = place.scanned("1.2.0", "x")?;
+    let site = Site::new();
+    let watched = Meddled::new(&site.destination, Watch::default());
+    release(&scanned, &place.store, &watched)?;
+    let calls = watched.meddler().calls();
+    let tagged = calls.iter().position(|(_, o)| o.starts_with("set_tag")).unwrap();
+    for (path, bytes) in site.snapshot().into_iter().filter(|(path, _)| !path.starts_with("goverse-release")) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.len() != 64 || bytes == b"{}" {
+            continue;
+        }
+        let repository = path.iter().next().unwrap().to_string_lossy();
+        let read = |(r, o): &(String, String)| {
+            *r == repository && (*o == format!("blob sha256:{name}") || *o == format!("manifest sha256:{name}"))
+        };
+        assert!(calls[..tagged].iter().any(read), "{}", path.display());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_finished_release_is_looked_at_but_neither_sent_nor_pulled_again() -> Result<()> {
+    let place = Place::new();
+    let scanned = place.scanned("1.2.0", "x")?;
+    let site = Site::new();
+    let (_, record) = release(&scanned, &place.store, &site.destination)?;
+    let before = site.snapshot();
+    let watched = Meddled::new(&site.destination, Watch::default());
+    let (published, again) = release(&scanned, &place.store, &watched)?;
+    assert!(site.snapshot() == before);
+    assert_eq!(again.to_json()?, record.to_json()?);
+    assert!(published.images().iter().flat_map(|i| i.tags()).all(|m| m.action == Action::Already));
+    let layers = scanned.built().images.iter().flat_map(|i| &i.platforms).flat_map(|p| &p.layers);
+    let pulled: Vec<String> = layers.map(|l| format!("blob {}", l.digest)).collect();
+    for (repository, operation) in watched.meddler().calls() {
+        assert!(!changes(&operation) && !pulled.contains(&operation), "{repository}: {operation}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_finished_release_that_lost_something_is_mended_and_read_back_whole() -> Result<()> {
+    let place = Place::new();
+    let scanned = place.scanned("1.2.0", "x")?;
+    let site = Site::new();
+    release(&scanned, &place.store, &site.destination)?;
+    let before = site.snapshot();
+    for path in before.keys().filter(|p| p.iter().any(|part| part == "blobs") && !p.starts_with("goverse-release")) {
+        std::fs::remove_file(site.root().join(path)).unwrap();
+        let watched = Meddled::new(&site.destination, Watch::default());
+        release(&scanned, &place.store, &watched)?;
+        assert!(site.snapshot() == before, "{}", path.display());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_record_stays_as_it_was_written_when_sboms_change() -> Result<()> {
+    let place = Place::new();
+    let scanned = place.scanned("1.2.0", "x")?;
+    let site = Site::new();
+    let (_, record) = release(&scanned, &place.store, &site.destination)?;
+    let mut sboms = scanned.sboms().clone();
+    for sbom in &mut sboms.documents {
+        sbom.bytes.push(b'\n');
+    }
+    let again = crate::scan::Scanned::skipped(scanned.built().clone(), sboms, "another reason");
+    let before = site.snapshot();
+    let (published, kept) = release(&again, &place.store, &site.destination)?;
+    assert_eq!(kept.to_json()?, record.to_json()?);
+    assert_eq!(published.images()[0].image(), &record.images[0]);
+    assert!(site.snapshot() == before);
+    Ok(())
+}
+
+#[test]
+fn a_dry_run_changes_nothing_and_tells_what_the_run_then_does() -> Result<()> {
+    let place = Place::new();
+    let site = Site::new();
+    for version in ["1.3.0", "1.2.1", "2.0.0-rc.1", "1.2.1"] {
+        let scanned = place.scanned(version, "x")?;
+        let before = site.snapshot();
+        let told = moves(scanned.built(), &site.destination)?;
+        assert!(site.snapshot() == before);
+        assert!(told.refusal().is_none());
+        let (published, _) = release(&scanned, &place.store, &site.destination)?;
+        for (told, done) in told.images.iter().zip(published.images()) {
+            assert_eq!(told.tags, done.tags());
+        }
+    }
+    Ok(())
+}
