@@ -1,0 +1,154 @@
+//! The checks of this repository: lints, tests, and tests against the real programs.
+//!
+//! Takes which set to run, runs every check and lists all that failed. A missing program is installed by the check
+//! that needs it, or fails it: nothing is skipped.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use xshell::{Shell, cmd};
+
+use crate::cmd::Run;
+use crate::config::{Config, SourceSpec};
+use crate::error::{Context, Error, Item, Result};
+use crate::go::Go;
+use crate::plan::Workspace;
+use crate::source;
+use crate::ui::{Tone, Ui};
+
+/// The licence and source check of dependencies; its rules are in deny.toml.
+const CARGO_DENY: &str = "0.20.2";
+
+/// Which checks.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Also what needs Debian packages or takes longer
+    #[arg(long)]
+    pub all: bool,
+    /// Only the checks whose name contains this
+    #[arg(value_name = "NAME")]
+    pub only: Option<String>,
+}
+
+/// A check and its name.
+struct Check {
+    name: &'static str,
+    all_only: bool,
+    run: fn(&Bench<'_>) -> Result<()>,
+}
+
+/// What a check has.
+struct Bench<'a> {
+    workspace: &'a Workspace,
+    config: &'a Config,
+    ui: &'a Ui,
+}
+
+const CHECKS: &[Check] = &[
+    Check { name: "format", all_only: false, run: |b| b.cargo(&["fmt", "--all", "--check"]) },
+    Check { name: "lint", all_only: false, run: lint },
+    Check { name: "test", all_only: false, run: |b| b.cargo(&["test", "--workspace", "--locked"]) },
+    Check { name: "sample", all_only: false, run: sample },
+    Check { name: "real", all_only: false, run: |b| b.ignored("real_*") },
+    Check { name: "system", all_only: true, run: |b| b.ignored("system_*") },
+    Check { name: "deny", all_only: true, run: deny },
+];
+
+/// Runs the checks; an error lists those that failed.
+pub fn run(config: &Config, workspace: &Workspace, options: &Options, ui: &Ui) -> Result<()> {
+    let bench = Bench { workspace, config, ui };
+    let named = |check: &&Check| options.only.as_ref().is_none_or(|only| check.name.contains(only.as_str()));
+    let chosen: Vec<_> = CHECKS.iter().filter(named).filter(|c| options.all || !c.all_only).collect();
+    if chosen.is_empty() {
+        let names = CHECKS.iter().map(|c| c.name).collect::<Vec<_>>().join(", ");
+        return Err(Error::usage("no such check").hint(format!("there are {names}; some only with --all")));
+    }
+    let mut failed = Vec::new();
+    for check in chosen {
+        ui.line(Tone::Plain, &format!("── {}", check.name));
+        let step = ui.step(check.name);
+        match (check.run)(&bench) {
+            Ok(()) => step.done("passed"),
+            Err(err) => {
+                ui.line(Tone::Bad, &err.to_string());
+                failed.push(Item {
+                    what: check.name.to_owned(),
+                    fix: Some(format!("cargo xtask ci --all {}", check.name)),
+                });
+            }
+        }
+    }
+    match failed.is_empty() {
+        true => Ok(()),
+        false => Err(Error::failed("checks failed").items(failed)),
+    }
+}
+
+impl Bench<'_> {
+    fn cargo(&self, args: &[&str]) -> Result<()> {
+        let shell = Shell::new().attempt(|| "find the current folder".into())?;
+        shell.change_dir(&self.workspace.root);
+        Run::new(cmd!(shell, "cargo {args...}")).show(self.ui)
+    }
+
+    /// The tests that plain `cargo test` leaves out because they need real programs.
+    fn ignored(&self, tests: &str) -> Result<()> {
+        self.cargo(&["test", "--locked", "--test", tests, "--", "--ignored"])
+    }
+}
+
+fn lint(bench: &Bench<'_>) -> Result<()> {
+    bench.cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
+}
+
+/// The sample's own checks, its generated code laid over it as in a release.
+fn sample(bench: &Bench<'_>) -> Result<()> {
+    let Bench { workspace, config, ui } = bench;
+    let go = Go::new(&config.tools.go, ui)?;
+    let spec = SourceSpec::Path(workspace.root.join(config.source.path.as_path()));
+    let source = source::resolve(&spec, workspace, None, ui)?;
+    let prepared = source::prepare(source, &config.source, &config.tools, &go, workspace, ui)?;
+    let overlay = prepared.overlay.as_ref().map(|path| format!("-overlay={}", path.display()));
+    let folder = &prepared.source.folder;
+    for verb in ["vet", "test"] {
+        let args: Vec<&str> = [verb].into_iter().chain(overlay.as_deref()).chain(["./..."]).collect();
+        go.run(folder, None, &args)?.show(ui)?;
+    }
+    format(&go, folder, ui)
+}
+
+/// The pinned toolchain's own gofmt, which says nothing of what is formatted.
+fn format(go: &Go, folder: &Path, ui: &Ui) -> Result<()> {
+    let root = go.run(folder, None, &["env", "GOROOT"])?.read(ui)?;
+    let gofmt = Path::new(String::from_utf8_lossy(&root).trim()).join("bin/gofmt");
+    let shell = Shell::new().attempt(|| "find the current folder".into())?;
+    shell.change_dir(folder);
+    let unformatted = Run::new(cmd!(shell, "{gofmt} -l .")).read(ui)?;
+    match unformatted.is_empty() {
+        true => Ok(()),
+        false => Err(Error::failed("Go files are not formatted")
+            .because(String::from_utf8_lossy(&unformatted).trim_end())
+            .hint(format!("gofmt -w {}", folder.display()))),
+    }
+}
+
+/// Licences, sources and duplicates of dependencies.
+fn deny(bench: &Bench<'_>) -> Result<()> {
+    let root = kept()?.join("cargo-deny").join(CARGO_DENY);
+    let program = root.join("bin/cargo-deny");
+    if !program.is_file() {
+        let root = root.display().to_string();
+        bench.cargo(&["install", "cargo-deny", "--locked", "--version", CARGO_DENY, "--root", &root])?;
+    }
+    let shell = Shell::new().attempt(|| "find the current folder".into())?;
+    shell.change_dir(&bench.workspace.root);
+    Run::new(cmd!(shell, "{program} check --hide-inclusion-graph bans licenses sources")).show(bench.ui)
+}
+
+/// Where programs that take minutes to compile are kept for every checkout on this machine.
+fn kept() -> Result<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let cache = cache.or_else(home).ok_or_else(|| Error::failed("neither XDG_CACHE_HOME nor HOME is set"))?;
+    Ok(cache.join("goverse-xtask"))
+}

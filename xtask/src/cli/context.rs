@@ -1,0 +1,150 @@
+//! What every command has: where it is, what the table says, and what the environment says, read once.
+//!
+//! Never passed below the command line: stages take what they need and no more.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use super::options::{Global, What};
+use crate::build::Built;
+use crate::config::{self, Config, Destination, Repository, SourceSpec};
+use crate::error::{Context as _, Error, Result};
+use crate::go::Go;
+use crate::oci::store::Store;
+use crate::plan::Workspace;
+use crate::publish;
+use crate::remote::{self, LayoutDestination, RegistryDestination, Remote};
+use crate::source::{self, Source};
+use crate::ui::Ui;
+
+/// The state of a command.
+pub struct Context {
+    /// Where things are.
+    pub workspace: Workspace,
+    /// What a person sees.
+    pub ui: Ui,
+    here: PathBuf,
+    config_file: Option<PathBuf>,
+}
+
+impl Context {
+    pub(super) fn new(global: Global) -> Result<Context> {
+        let here = std::env::current_dir().attempt(|| "find the current folder".into())?;
+        // Cargo runs xtask in the caller's folder; the repository is the one that has release.toml.
+        let root = here.ancestors().find(|folder| folder.join(config::FILE).is_file()).unwrap_or(&here).to_owned();
+        let workspace = Workspace { cache: root.join("target/xtask"), dist: root.join("dist"), root };
+        Ok(Context { workspace, ui: Ui::new(global.verbose), here, config_file: global.config })
+    }
+
+    pub(super) fn config(&self) -> Result<Config> {
+        Config::load(&self.workspace.root, self.config_file.as_deref())
+    }
+
+    pub(super) fn store(&self) -> Store {
+        Store::new(self.workspace.cache.join("store"))
+    }
+
+    pub(super) fn go(&self, config: &Config) -> Result<Go> {
+        Go::new(&config.tools.go, &self.ui)
+    }
+
+    /// Keeps other runs out of the caches until it is dropped; waits while another one has them.
+    pub(super) fn lock(&self) -> Result<File> {
+        let path = self.workspace.cache.join("lock");
+        let attempt = || format!("lock {}", path.display());
+        std::fs::create_dir_all(&self.workspace.cache).attempt(attempt)?;
+        let file = File::create(&path).attempt(attempt)?;
+        if file.try_lock().is_err() {
+            self.ui.note("another run is using this repository's caches; waiting for it to end");
+            file.lock().attempt(attempt)?;
+        }
+        Ok(file)
+    }
+
+    pub(super) fn source_spec(&self, config: &Config, what: &What) -> SourceSpec {
+        let default = || SourceSpec::Path(self.workspace.root.join(config.source.path.as_path()));
+        what.source.clone().unwrap_or_else(default)
+    }
+
+    pub(super) fn source(&self, config: &Config, what: &What) -> Result<Source> {
+        source::resolve(&self.source_spec(config, what), &self.workspace, source_date_epoch()?, &self.ui)
+    }
+
+    /// Opens a destination; nothing is sent yet. A layer that one of `repositories` has need not be sent to another.
+    pub(super) fn destination(
+        &self,
+        destination: &Destination,
+        repositories: &[Repository],
+    ) -> Result<Box<dyn publish::Destination>> {
+        Ok(match destination {
+            Destination::Layout(path) => Box::new(LayoutDestination::below(&self.workspace.root, path)),
+            Destination::Registry(prefix) => Box::new(RegistryDestination::open(prefix, repositories, &self.ui)),
+        })
+    }
+
+    /// Opens the repository of a base image.
+    pub(super) fn base(&self, base: &config::Base) -> Result<(Box<dyn Remote>, crate::oci::Digest)> {
+        let unpinned = || Error::usage(format!("base {base} has no digest"));
+        Ok(match base {
+            config::Base::Scratch => return Err(unpinned()),
+            config::Base::Layout(path, digest) => (remote::layout::open(&self.workspace.root.join(path))?, *digest),
+            config::Base::Registry(reference) => {
+                (remote::registry::open(reference, &self.ui)?, reference.digest.ok_or_else(unpinned)?)
+            }
+        })
+    }
+
+    /// Remembers what was built, for `scan`.
+    pub(super) fn save_built(&self, built: &Built) -> Result<()> {
+        let json = serde_json::to_vec_pretty(built).attempt(|| "describe what was built".into())?;
+        crate::fs::write(&self.built(), &json)
+    }
+
+    /// While programs are being replaced, nothing is what was last built.
+    pub(super) fn forget_built(&self) -> Result<()> {
+        match std::fs::remove_file(self.built()) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(e).attempt(|| format!("remove {}", self.built().display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What was last built.
+    pub(super) fn last_built(&self) -> Result<Built> {
+        let none = |e| Error::usage("nothing has been built yet").because(e).hint("cargo xtask build v1.2.0");
+        let bytes = std::fs::read(self.built()).map_err(none)?;
+        serde_json::from_slice(&bytes)
+            .map_err(|e| Error::failed(format!("{} is damaged", self.built().display())).because(e).hint("build again"))
+    }
+
+    fn built(&self) -> PathBuf {
+        self.workspace.cache.join("built.json")
+    }
+
+    /// The finished release of a version.
+    pub(super) fn bundle(&self, tag: &str) -> PathBuf {
+        self.workspace.dist.join(tag)
+    }
+
+    /// The folders whose manifests are pinned, as a person who stands here would write them.
+    pub(super) fn pin_folders(&self, config: &Config) -> Vec<PathBuf> {
+        let below = |path: &config::RelPath| {
+            let path = self.workspace.root.join(path.as_path());
+            path.strip_prefix(&self.here).map(Path::to_owned).unwrap_or(path)
+        };
+        config.pin.paths.iter().map(below).collect()
+    }
+
+    /// `path` as a person in the repository would write it.
+    pub(super) fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(&self.workspace.root).unwrap_or(path).display().to_string()
+    }
+}
+
+/// `SOURCE_DATE_EPOCH` (reproducible-builds.org): seconds since 1970 in place of the commit's time.
+pub(super) fn source_date_epoch() -> Result<Option<i64>> {
+    let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let epoch = text.to_str().and_then(|t| t.parse::<i64>().ok()).filter(|e| *e >= 0);
+    epoch.map(Some).ok_or_else(|| Error::usage("SOURCE_DATE_EPOCH is not a number of seconds since 1970"))
+}

@@ -1,0 +1,67 @@
+//! The command line: every flag is declared here, and a command only calls the stages in turn.
+//!
+//! Takes arguments and the environment, read once, gives calls. Never decides what a stage does.
+
+mod context;
+mod options;
+mod pin;
+mod release;
+mod show;
+mod summary;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Result;
+use crate::{ci, doctor};
+
+pub use context::Context;
+
+/// Builds, scans, publishes, pins and verifies the container images of Goverse.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", version, disable_help_subcommand = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(flatten)]
+    global: options::Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 preflight, 4 findings above the policy, \
+5 stale pins, 6 verification failed, 7 registry or network (worth retrying), 8 a tag exists with another digest";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build, scan, publish, pin, record and verify a version
+    Release(options::Release),
+    /// Show what a release would do, touching nothing
+    Plan(options::Plan),
+    /// Build the images of a version and stop
+    Build(options::Build),
+    /// Scan what was last built
+    Scan(options::Scan),
+    /// Write a version's digests into the Kubernetes manifests
+    Pin(options::Pin),
+    /// Pull a released version back and check every byte of it
+    Verify(options::Verify),
+    /// List what is installed, what is missing, and how to get it
+    Doctor(options::Doctor),
+    /// Lint and test this repository
+    Ci(ci::Options),
+}
+
+impl Cli {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        let context = Context::new(self.global)?;
+        match self.command {
+            Command::Release(options) => release::release(&context, &options),
+            Command::Plan(options) => show::plan(&context, &options),
+            Command::Build(options) => release::build(&context, &options),
+            Command::Scan(options) => release::scan(&context, &options),
+            Command::Pin(options) => pin::pin(&context, &options),
+            Command::Verify(options) => pin::verify(&context, &options),
+            Command::Doctor(options) => doctor::run(&context.config()?, &context.workspace, options.json, &context.ui),
+            Command::Ci(options) => ci::run(&context.config()?, &context.workspace, &options, &context.ui),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The flags, grouped by what they are about. Each names the key of `release.toml` that it takes the place of.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::{Base, Compression, Destination, SourceSpec};
+use crate::oci::Platform;
+use crate::plan::Overrides;
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+pub(super) struct Global {
+    /// The release table [default: release.toml of this repository]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Show every command that is run
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+}
+
+/// What is built.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What is built")]
+pub(super) struct What {
+    /// A Go module: a folder, or GIT_URL@REV [default: source.path]
+    #[arg(long, value_name = "PATH|URL@REV")]
+    pub source: Option<SourceSpec>,
+    /// A platform, in place of build.platforms; may be repeated
+    #[arg(long = "platform", value_name = "OS/ARCH", value_delimiter = ',')]
+    pub platforms: Vec<Platform>,
+    /// An image, in place of all; may be repeated
+    #[arg(long = "image", value_name = "NAME", value_delimiter = ',')]
+    pub images: Vec<String>,
+    /// scratch, or an image by digest [default: build.base]
+    #[arg(long, value_name = "IMAGE@DIGEST")]
+    pub base: Option<Base>,
+    /// gzip, zstd, or with a level gzip:9 [default: build.compression]
+    #[arg(long)]
+    pub compression: Option<Compression>,
+}
+
+/// Where it goes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where it goes")]
+pub(super) struct Where {
+    /// A registry (ghcr.io/OWNER, localhost:5000) or a folder of OCI layouts [default: publish.to]
+    #[arg(long, value_name = "DESTINATION")]
+    pub to: Option<Destination>,
+}
+
+/// How it is scanned.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How it is scanned")]
+pub(super) struct How {
+    /// Scan with the databases that are cached, however old
+    #[arg(long)]
+    pub offline: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Release {
+    /// The version, v1.2.0
+    pub version: String,
+    #[command(flatten)]
+    pub what: What,
+    #[command(flatten)]
+    pub to: Where,
+    #[command(flatten)]
+    pub how: How,
+    /// Build a source that differs from its commit, or has none; the record says so
+    #[arg(long)]
+    pub allow_dirty: bool,
+    /// Let findings above the policy fail a local layout too
+    #[arg(long)]
+    pub strict: bool,
+    /// Scan nothing, for a reason that goes into the record
+    #[arg(long, value_name = "REASON", conflicts_with = "strict")]
+    pub skip_scan: Option<String>,
+    /// Build and scan, print digests and every tag move, publish nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Leave the manifests of this repository as they are; the bundle has its own pinned copy
+    #[arg(long)]
+    pub no_pin: bool,
+    /// Print the record (with --dry-run, the tag moves) as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Plan {
+    /// The version, v1.2.0
+    pub version: String,
+    #[command(flatten)]
+    pub what: What,
+    #[command(flatten)]
+    pub to: Where,
+    /// Print the plan as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Build {
+    /// The version, v1.2.0
+    pub version: String,
+    #[command(flatten)]
+    pub what: What,
+    /// Print the digests as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Scan {
+    #[command(flatten)]
+    pub how: How,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Pin {
+    /// A released version, v1.2.0
+    pub version: String,
+    /// Where it was released [default: publish.to]
+    #[arg(long, value_name = "DESTINATION")]
+    pub from: Option<Destination>,
+    /// Change nothing; exit 5 with a diff when something would change
+    #[arg(long)]
+    pub check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    /// A released version, v1.2.0
+    pub version: String,
+    /// Where it was released [default: publish.to]
+    #[arg(long, value_name = "DESTINATION")]
+    pub from: Option<Destination>,
+    /// Print the verdict as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// Print the list as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl What {
+    /// What these flags change in the table.
+    pub(super) fn overrides(&self, to: Option<&Destination>) -> Overrides {
+        Overrides {
+            platforms: self.platforms.clone(),
+            to: to.cloned(),
+            base: self.base.clone(),
+            compression: self.compression,
+            images: self.images.clone(),
+        }
+    }
+}

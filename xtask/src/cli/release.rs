@@ -1,0 +1,225 @@
+//! `release`, `build` and `scan`: the stages, one after the other.
+
+use std::path::PathBuf;
+
+use super::context::Context;
+use super::{options, summary};
+use crate::build::native::Native;
+use crate::build::{Builder as _, Built, export};
+use crate::bundle::Draft;
+use crate::config::{Config, Destination};
+use crate::error::Result;
+use crate::go::Go;
+use crate::oci::store::Store;
+use crate::pin;
+use crate::plan::{self, Plan};
+use crate::preflight::{self, Failures};
+use crate::publish;
+use crate::record::{FILE, Record};
+use crate::remote::LayoutDestination;
+use crate::sbom::{self, Sboms};
+use crate::scan::{self, Scanned, trivy};
+use crate::source::{self, Source};
+use crate::ui::Ui;
+use crate::verify;
+
+/// What is to be done, all of it known before anything is.
+struct Job {
+    config: Config,
+    plan: Plan,
+    source: Source,
+}
+
+impl Job {
+    fn new(context: &Context, version: &str, what: &options::What, to: Option<&Destination>) -> Result<Job> {
+        let version = plan::version(version)?;
+        let config = context.config()?;
+        let source = context.source(&config, what)?;
+        let plan = Plan::new(&config, version, source.facts.clone(), &what.overrides(to))?;
+        Ok(Job { config, plan, source })
+    }
+}
+
+/// `cargo xtask release`
+pub(super) fn release(context: &Context, options: &options::Release) -> Result<()> {
+    let _lock = context.lock()?;
+    let job = Job::new(context, &options.version, &options.what, options.to.to.as_ref())?;
+    let ui = &context.ui;
+    let destination = context.destination(&job.plan.destination, &job.plan.repositories());
+    let (destination, go) = check(context, &job, destination, options.allow_dirty)?;
+    let store = context.store();
+
+    let built = build_images(context, &job, &go, &store)?;
+    let sboms = sbom::generate(&built, ui)?;
+    let scanned = match &options.skip_scan {
+        Some(reason) => Scanned::skipped(built, sboms, reason),
+        None => scan_images(context, built, sboms, &options.how, &go, &store)?,
+    };
+    let report = scanned.report();
+    scan::show(report, ui);
+    if options.dry_run {
+        return dry_run(context, options, &scanned, &*destination);
+    }
+    judge(&scanned, &*destination, options.strict, ui)?;
+
+    let published = publish::publish(&scanned, &store, &*destination, ui)?;
+    let record = publish::commit(&published, report, &store, &*destination, ui)?;
+    let pins = pin::plan(&context.pin_folders(&job.config), &record.pins())?;
+    let bundle = bundle(context, &job, &scanned, &record, &pins, &store)?;
+    let pinned = match destination.is_registry() && !options.no_pin {
+        true => pins.write()?,
+        false => 0,
+    };
+    let request = verify::Request {
+        tag: &record.tags.version,
+        record: &job.plan.record,
+        bundle: Some(&bundle),
+        manifests: &bundled_pins(&bundle, &job.config),
+    };
+    verify::verify(&request, &*destination, ui)?;
+    summary::released(&published, report, ui);
+    summary::where_it_is(context, &published, &bundle, pinned);
+    if options.json {
+        ui.data(String::from_utf8_lossy(&record.to_json()?).trim_end());
+    }
+    Ok(())
+}
+
+/// `cargo xtask build`
+pub(super) fn build(context: &Context, options: &options::Build) -> Result<()> {
+    let _lock = context.lock()?;
+    let job = Job::new(context, &options.version, &options.what, None)?;
+    let built = build_images(context, &job, &context.go(&job.config)?, &context.store())?;
+    summary::built(&built, None, &context.ui);
+    if options.json {
+        context.ui.data(&summary::json(&summary::Digests::of(&built))?);
+    }
+    Ok(())
+}
+
+/// `cargo xtask scan`
+pub(super) fn scan(context: &Context, options: &options::Scan) -> Result<()> {
+    let _lock = context.lock()?;
+    let config = context.config()?;
+    let mut built = context.last_built()?;
+    // The policy may have changed since; what was built has not.
+    built.plan.scan = config.scan.clone();
+    let sboms = sbom::generate(&built, &context.ui)?;
+    let scanned = scan_images(context, built, sboms, &options.how, &context.go(&config)?, &context.store())?;
+    let report = scanned.report().to_json()?;
+    crate::fs::write(&context.workspace.cache.join("scan.json"), &report)?;
+    scan::show(scanned.report(), &context.ui);
+    if options.json {
+        context.ui.data(String::from_utf8_lossy(&report).trim_end());
+    }
+    scanned.gate()
+}
+
+/// Preflight: what is wrong is found before anything is built, and told at once.
+fn check(
+    context: &Context,
+    job: &Job,
+    destination: Result<Box<dyn publish::Destination>>,
+    allow_dirty: bool,
+) -> Result<(Box<dyn publish::Destination>, Go)> {
+    let mut failures = Failures::default();
+    preflight::source(&job.plan, &job.source, allow_dirty, &mut failures);
+    preflight::pins(&job.plan, &context.pin_folders(&job.config), &mut failures);
+    let destination = failures.keep(destination);
+    if let Some(destination) = &destination {
+        preflight::destination(&job.plan, &**destination, &mut failures);
+    }
+    let go = failures.keep(context.go(&job.config));
+    failures.stop(destination.zip(go))
+}
+
+fn build_images(context: &Context, job: &Job, go: &Go, store: &Store) -> Result<Built> {
+    context.forget_built()?;
+    let Context { workspace, ui, .. } = context;
+    let source = source::prepare(job.source.clone(), &job.config.source, &job.plan.tools, go, workspace, ui)?;
+    let open_base = |base: &crate::config::Base| context.base(base);
+    let built = Native { go, workspace, open_base: &open_base }.build(&job.plan, &source, store, ui)?;
+    context.save_built(&built)?;
+    Ok(built)
+}
+
+fn scan_images(
+    context: &Context,
+    built: Built,
+    sboms: Sboms,
+    how: &options::How,
+    go: &Go,
+    store: &Store,
+) -> Result<Scanned> {
+    let cache = &context.workspace.cache;
+    let (tools, layouts) = (cache.join("tools"), cache.join("layouts"));
+    let layout_of = |image: &crate::build::BuiltImage| export(image, store, &layouts);
+    let options = scan::Options {
+        offline: how.offline,
+        trivy: trivy::Use::WhenInstalled,
+        tools_folder: &tools,
+        cache_folder: cache,
+    };
+    scan::scan(built, sboms, &options, go, &layout_of, &context.ui)
+}
+
+/// Findings refuse every registry; a layout on disk only when asked to.
+fn judge(scanned: &Scanned, destination: &dyn publish::Destination, strict: bool, ui: &Ui) -> Result<()> {
+    let verdict = scanned.gate();
+    if destination.is_registry() || strict {
+        return verdict;
+    }
+    if verdict.is_err() {
+        ui.warn("a registry would be refused this release, exit code 4 (--strict refuses a local layout too)");
+    }
+    Ok(())
+}
+
+fn dry_run(
+    context: &Context,
+    options: &options::Release,
+    scanned: &Scanned,
+    destination: &dyn publish::Destination,
+) -> Result<()> {
+    let moves = publish::moves(scanned.built(), destination)?;
+    summary::built(scanned.built(), Some(scanned.report()), &context.ui);
+    summary::moves(&moves, &context.ui);
+    if options.json {
+        let digests = summary::Digests::of(scanned.built());
+        context.ui.data(&summary::json(&summary::DryRun { digests, tags: &moves })?);
+    }
+    context.ui.note("a dry run: nothing was published");
+    judge(scanned, destination, options.strict, &context.ui)?;
+    moves.refusal().map_or(Ok(()), Err)
+}
+
+/// The release as files. Its layout is published by the same protocol as anything else.
+fn bundle(
+    context: &Context,
+    job: &Job,
+    scanned: &Scanned,
+    record: &Record,
+    pins: &pin::PinPlan,
+    store: &Store,
+) -> Result<PathBuf> {
+    let step = context.ui.step("write the bundle");
+    let quiet = Ui::silent();
+    let draft = Draft::new(&context.bundle(&job.plan.tags.version))?;
+    let layouts = LayoutDestination::new(draft.folder().join("oci"));
+    publish::publish(scanned, store, &layouts, &quiet)?;
+    publish::commit::write(record, &job.plan.record, store, &layouts)?;
+    draft.sboms(scanned.sboms())?;
+    draft.report(scanned.report())?;
+    for (from, path) in context.pin_folders(&job.config).iter().zip(&job.config.pin.paths) {
+        pins.write_into(from, &draft.folder().join(path.as_path()))?;
+    }
+    draft.file(FILE, &record.to_json()?)?;
+    let folder = draft.finish()?;
+    step.done(&context.shown(&folder));
+    Ok(folder)
+}
+
+/// The pinned manifests of a bundle.
+pub(super) fn bundled_pins(bundle: &std::path::Path, config: &Config) -> Vec<PathBuf> {
+    config.pin.paths.iter().map(|path| bundle.join(path.as_path())).collect()
+}

@@ -1,0 +1,108 @@
+//! Preflight: everything that would make a run fail later, found before anything is built, and listed at once.
+//!
+//! Takes a plan, its source and a destination; changes nothing. Each failure has its fix.
+
+use std::path::PathBuf;
+
+use crate::error::{Class, Error, Item, Result};
+use crate::oci::Digest;
+use crate::pin::{self, Target};
+use crate::plan::{ImagePlan, Plan};
+use crate::publish::Destination;
+use crate::source::Source;
+
+/// How many changed files are named before the rest is counted.
+const SHOWN_FILES: usize = 5;
+
+/// Collects failures.
+#[derive(Debug, Default)]
+pub struct Failures(Vec<Item>);
+
+impl Failures {
+    /// Adds one.
+    pub fn add(&mut self, what: impl Into<String>, fix: impl Into<String>) {
+        self.0.push(Item { what: what.into(), fix: Some(fix.into()) });
+    }
+
+    /// The value of what was tried, or its failure added.
+    pub fn keep<T>(&mut self, tried: Result<T>) -> Option<T> {
+        tried.map_err(|err| self.0.extend(err.into_items())).ok()
+    }
+
+    /// Stops the run when there are any; else gives what was kept.
+    pub fn stop<T>(self, kept: Option<T>) -> Result<T> {
+        let count = match self.0.len() {
+            1 => "1 failure".to_owned(),
+            n => format!("{n} failures"),
+        };
+        let stopped = Error::new(Class::Preflight, format!("{count} before anything was built"));
+        kept.filter(|_| self.0.is_empty()).ok_or_else(|| stopped.items(self.0))
+    }
+}
+
+/// Checks the source: committed, with every package and file that the plan names.
+pub fn source(plan: &Plan, source: &Source, allow_dirty: bool, failures: &mut Failures) {
+    if plan.source.dirty && !allow_dirty {
+        let what = match plan.source.revision.is_some() {
+            true => {
+                format!("the source {} differs from its commit: {}", plan.source.location, listed(&source.dirty_files))
+            }
+            false => format!(
+                "the source {} is under no version control, so nobody can tell what was released",
+                plan.source.location
+            ),
+        };
+        failures.add(what, "commit or stash the changes, or say --allow-dirty and have the record say so");
+    }
+    for image in &plan.images {
+        let package = source.folder.join(image.package.as_str());
+        if !package.is_dir() {
+            failures.add(
+                format!("image {}: the source has no package {}", image.name, image.package),
+                format!("correct images.{}.package in release.toml, or name another --source", image.name),
+            );
+        }
+        for files in &image.files {
+            if !source.folder.join(files.from.as_path()).exists() {
+                failures.add(
+                    format!("image {}: the source has no {}", image.name, files.from),
+                    format!("correct images.{}.files in release.toml", image.name),
+                );
+            }
+        }
+    }
+}
+
+fn listed(files: &[String]) -> String {
+    let mut text = files.iter().take(SHOWN_FILES).cloned().collect::<Vec<_>>().join(", ");
+    if let Some(more) = files.len().checked_sub(SHOWN_FILES).filter(|n| *n > 0) {
+        text += &format!(" and {more} more");
+    }
+    text
+}
+
+/// Checks that the destination answers and may be written to, and that what is there can be read.
+pub fn destination(plan: &Plan, destination: &dyn Destination, failures: &mut Failures) {
+    let refused = destination.check();
+    if !refused.is_empty() {
+        failures.0.extend(refused.into_iter().flat_map(Error::into_items));
+        return;
+    }
+    for image in &plan.images {
+        let tags = destination.remote(&image.repository).and_then(|remote| remote.tags());
+        failures.keep(tags.map_err(|err| err.within(format!("{} can't be used", destination.describe()))));
+    }
+}
+
+/// Checks that every image is in a manifest, and that all manifests can be read.
+pub fn pins(plan: &Plan, folders: &[PathBuf], failures: &mut Failures) {
+    // Which digest it will be doesn't matter here.
+    let target = |image: &ImagePlan| Target {
+        repository: image.repository.to_string(),
+        reference: image.reference.clone(),
+        tag: plan.tags.version.clone(),
+        digest: Digest::of(b""),
+    };
+    let targets: Vec<Target> = plan.images.iter().map(target).collect();
+    failures.keep(pin::plan(folders, &targets));
+}
