@@ -20,7 +20,7 @@ use crate::error::{Context, Error, Result};
 use crate::fs;
 
 /// Changes whenever the bytes made from one tree change, so that no cache outlives its code.
-const FORMAT: &str = "layer/2";
+const FORMAT: &str = "layer/3";
 
 /// What stands at a path.
 #[derive(Clone, Debug)]
@@ -113,7 +113,10 @@ pub fn make(tree: &Tree, epoch: i64, compression: Compression, store: &Store, ca
     let written = match compression {
         Compression::Gzip(level) => {
             let gzip = flate2::GzBuilder::new().write(&mut blob, flate2::Compression::new(level));
-            archive(tree, epoch, gzip).and_then(|(gzip, diff_id)| gzip.finish().map(|_| diff_id))
+            archive(tree, epoch, Pieces::new(gzip)).and_then(|(pieces, diff_id)| {
+                pieces.finish()?.finish()?;
+                Ok(diff_id)
+            })
         }
         Compression::Zstd(level) => zstd::Encoder::new(&mut blob, level)
             .and_then(|zstd| archive(tree, epoch, zstd))
@@ -181,6 +184,45 @@ fn append<W: Write>(
     let sum = format!("{:06o}\0 ", header.cksum()?);
     header.as_old_mut().cksum.copy_from_slice(sum.as_bytes());
     tar.append(header, content)
+}
+
+/// Passes bytes on in pieces of one length: what zlib-rs makes of them depends on where they are cut, and a file system
+/// may cut a read anywhere.
+struct Pieces<W> {
+    to: W,
+    held: Vec<u8>,
+}
+
+impl<W: Write> Pieces<W> {
+    /// The length of a piece in bytes.
+    const LENGTH: usize = 64 << 10;
+
+    fn new(to: W) -> Pieces<W> {
+        Pieces { to, held: Vec::with_capacity(Self::LENGTH) }
+    }
+
+    /// Passes the last, shorter piece on.
+    fn finish(mut self) -> io::Result<W> {
+        self.to.write_all(&self.held)?;
+        Ok(self.to)
+    }
+}
+
+impl<W: Write> Write for Pieces<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (taken, _) = bytes.split_at(bytes.len().min(Self::LENGTH - self.held.len()));
+        self.held.extend_from_slice(taken);
+        if self.held.len() == Self::LENGTH {
+            self.to.write_all(&self.held)?;
+            self.held.clear();
+        }
+        Ok(taken.len())
+    }
+
+    /// Does nothing: a flush is one more cut.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Opens a layer for reading its archive, whatever its compression; `what` names it in the error.
@@ -251,6 +293,25 @@ mod tests {
             ("usr/local/bin/gate", 0o755),
         ];
         assert_eq!(entries, expected.map(|(p, m)| (p.to_owned(), m)));
+    }
+
+    #[test]
+    fn where_a_read_is_cut_does_not_show_in_the_compressed_bytes() {
+        let text: Vec<u8> = (0..40_000u64).flat_map(|n| (n * n % 9_973).to_string().into_bytes()).collect();
+        let gzip = |lengths: &[usize]| {
+            let mut pieces = Pieces::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6)));
+            let (mut rest, mut lengths) = (text.as_slice(), lengths.iter().cycle());
+            while !rest.is_empty() {
+                let (piece, after) = rest.split_at(rest.len().min(*lengths.next().unwrap()));
+                pieces.write_all(piece).unwrap();
+                rest = after;
+            }
+            pieces.finish().unwrap().finish().unwrap()
+        };
+        let whole = gzip(&[text.len()]);
+        for lengths in [&[1][..], &[512, 8_192], &[100_000], &[3, 70_000, 11]] {
+            assert!(gzip(lengths) == whole, "{lengths:?}");
+        }
     }
 
     #[test]
