@@ -181,3 +181,49 @@ fn findings_refuse_a_registry_and_are_shown_for_a_layout() {
     let record: Value = serde_json::from_str(&repo.read("dist/v1.2.1/release.json")).unwrap();
     assert_eq!(record["scan"]["skipped"], SKIP[1]);
 }
+
+#[test]
+#[ignore = "needs go and the module proxy: run by cargo xtask ci"]
+fn an_image_stands_on_the_right_platform_of_its_base() {
+    let (repo, registry) = (Repo::tiny(), Registry::start());
+    let released = repo.succeed(&release("v1.2.0", &["--to", registry.address(), "--no-pin", "--json"])).json();
+    let base = digests(&released)[0].1.clone();
+    let build =
+        |base: &str, more: &[&str]| repo.run(&[&["build", "v1.3.0", "--json", "--base", base][..], more].concat());
+    let from_registry = build(&format!("{}/tiny-gate@{base}", registry.address()), &[]);
+    assert_eq!(from_registry.code, Some(0), "{}", from_registry.stderr);
+    let from_layout = build(&format!("oci:dist/v1.2.0/oci/tiny-gate@{base}"), &[]);
+    let manifests = |outcome: &Outcome| outcome.json()["images"][0]["platforms"].clone();
+    // Only the name of the base differs, which is a label.
+    assert_eq!(manifests(&from_registry)[1]["platform"], "linux/arm64");
+    assert_eq!(
+        manifests(&from_registry)[1]["size"].as_u64() > released["images"][0]["platforms"][1]["size"].as_u64(),
+        true
+    );
+    assert_eq!(from_layout.code, Some(0), "{}", from_layout.stderr);
+
+    let to = format!("{}/on-base", registry.address());
+    let name = format!("{}/tiny-gate@{base}", registry.address());
+    repo.succeed(&release("v1.3.0", &["--to", &to, "--no-pin", "--base", &name]));
+    let layers = |reference: &str| -> Vec<String> {
+        let manifest = read(&tools::crane(), ["manifest", "--platform=linux/arm64", reference]);
+        let manifest: Value = serde_json::from_str(&manifest).unwrap();
+        manifest["layers"].as_array().unwrap().iter().map(|l| l["digest"].to_string()).collect()
+    };
+    let (own, below) = (layers(&format!("{to}/tiny-gate:v1.3.0")), layers(&name));
+    assert!(own.len() > below.len() && own.starts_with(&below), "{own:?} does not stand on {below:?}");
+
+    let missing = build(&name, &["--platform", "linux/arm/v7"]);
+    assert_eq!(missing.code, Some(1), "{}", missing.stderr);
+    assert!(missing.stderr.contains("no image for linux/arm/v7"), "{}", missing.stderr);
+}
+
+#[test]
+#[ignore = "needs go and the module proxy: run by cargo xtask ci"]
+fn every_platform_that_go_knows_can_be_built_for() {
+    let repo = Repo::tiny();
+    let platforms = "linux/386,linux/arm/v6,linux/arm/v7,linux/ppc64le,linux/riscv64,linux/s390x,linux/loong64";
+    let built = repo.succeed(&["build", "v1.2.0", "--json", "--image", "gate", "--platform", platforms]).json();
+    let found = built["images"][0]["platforms"].as_array().unwrap().iter().map(|p| p["platform"].as_str().unwrap());
+    assert_eq!(found.collect::<Vec<_>>().join(","), platforms);
+}

@@ -171,24 +171,21 @@ impl Meddler for Death {
     }
 }
 
-/// Something that happens once, before the operation with this number.
-pub(crate) struct Event<F> {
-    at: usize,
+/// Something else happens before each operation; it is told the operation's number, counted from 0.
+pub(crate) struct Meanwhile<F> {
     seen: AtomicUsize,
     happen: F,
 }
 
-impl<F: Fn()> Event<F> {
-    pub(crate) fn new(at: usize, happen: F) -> Event<F> {
-        Event { at, seen: AtomicUsize::new(0), happen }
+impl<F: Fn(usize)> Meanwhile<F> {
+    pub(crate) fn new(happen: F) -> Meanwhile<F> {
+        Meanwhile { seen: AtomicUsize::new(0), happen }
     }
 }
 
-impl<F: Fn() + Send + Sync + 'static> Meddler for Event<F> {
+impl<F: Fn(usize) + Send + Sync + 'static> Meddler for Meanwhile<F> {
     fn before(&self, _: &str, _: &str) -> Result<()> {
-        if self.seen.fetch_add(1, Ordering::Relaxed) == self.at {
-            (self.happen)();
-        }
+        (self.happen)(self.seen.fetch_add(1, Ordering::Relaxed));
         Ok(())
     }
 }
