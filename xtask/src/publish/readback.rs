@@ -83,7 +83,10 @@ pub fn check(images: &[Placed<'_>], reading: &Reading<'_>, ui: &Ui) -> Result<Ve
     })?;
     let found: Vec<Item> = found.into_iter().flatten().collect();
     if found.is_empty() {
-        step.done(&format!("{} read back by digest", crate::ui::size(total)));
+        step.done(&match reading.depth {
+            Depth::Bytes => format!("{} read back by digest", crate::ui::size(total)),
+            Depth::Presence => format!("{} things are there", tasks.len()),
+        });
     }
     Ok(found)
 }
