@@ -11,11 +11,9 @@ use tempfile::TempDir;
 use crate::error::{Context, Result};
 use crate::fs;
 use crate::oci::Digest;
+use crate::record::SUMS;
 use crate::sbom::Sboms;
 use crate::scan::Report;
-
-/// The name of the list of checksums.
-pub const SUMS: &str = "SHA256SUMS";
 
 /// A bundle being written.
 pub struct Draft {

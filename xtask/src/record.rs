@@ -22,6 +22,8 @@ pub const SCHEMA: u32 = 1;
 pub const MEDIA_TYPE: &str = "application/vnd.goverse.release.v1+json";
 /// The document's file name.
 pub const FILE: &str = "release.json";
+/// The list of checksums that stands beside it in a bundle, in the format of `sha256sum`.
+pub const SUMS: &str = "SHA256SUMS";
 
 /// A release. Fields that a newer writer of the same schema added are ignored on reading.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -175,6 +175,16 @@ impl<R: Read> Read for Checked<R> {
     }
 }
 
+/// What an error of reading through [`Checked`] means, under the headline `what`: altered content is of class verification, a
+/// connection that stays broken of class network.
+pub fn read_error(what: &str, error: &io::Error) -> Error {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Some(inner) => inner.clone().within(what),
+        None if error.kind() == io::ErrorKind::InvalidData => Error::verification(what).because(error),
+        None => Error::network(what).because(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

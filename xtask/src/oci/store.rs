@@ -7,7 +7,7 @@ use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::Digest;
-use super::digest::{Checked, Hasher};
+use super::digest::{Checked, Hasher, read_error};
 use super::spec::{Descriptor, Document};
 use crate::error::{Context, Error, Result};
 use crate::fs;
@@ -80,7 +80,7 @@ impl Store {
         }
         let mut blob = self.create()?;
         std::io::copy(&mut Checked::new(from, descriptor.digest, descriptor.size), &mut blob)
-            .map_err(|e| copy_error(descriptor, &e))?;
+            .map_err(|e| read_error(&format!("failed to copy blob {}", descriptor.digest), &e))?;
         blob.commit().map(|_| ())
     }
 
@@ -100,15 +100,6 @@ impl Store {
     /// Makes another store hold the blob, by a hard link where the file system can.
     pub fn link_to(&self, descriptor: &Descriptor, other: &Store) -> Result<()> {
         fs::link(&self.path(&descriptor.digest), &other.path(&descriptor.digest))
-    }
-}
-
-fn copy_error(descriptor: &Descriptor, error: &std::io::Error) -> Error {
-    let what = format!("failed to copy blob {}", descriptor.digest);
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(inner) => inner.clone().within(what),
-        None if error.kind() == std::io::ErrorKind::InvalidData => Error::verification(what).because(error),
-        None => Error::network(what).because(error),
     }
 }
 

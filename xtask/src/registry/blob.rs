@@ -36,7 +36,7 @@ impl Repository {
     }
 
     /// Opens a blob. Reading to its end checks size and digest; a cut connection is resumed where it was cut.
-    /// [`read_error`] tells what a read's error means.
+    /// [`read_error`](crate::oci::digest::read_error) tells what a read's error means.
     pub fn blob(&self, descriptor: &Descriptor) -> Result<Blob> {
         let patience = Patience::new(self.client.retrier());
         let mut body =
@@ -62,16 +62,6 @@ pub struct Blob(Checked<Resumed>);
 impl Read for Blob {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read(buffer)
-    }
-}
-
-/// What an error of reading a [`Blob`] means, under the headline `what`: altered content is of class verification, a
-/// connection that stays broken of class network.
-pub fn read_error(what: &str, error: &io::Error) -> Error {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(inner) => inner.clone().within(what),
-        None if error.kind() == io::ErrorKind::InvalidData => Error::verification(what).because(error),
-        None => Error::network(what).because(error),
     }
 }
 

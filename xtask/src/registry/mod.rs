@@ -26,7 +26,8 @@ mod stream;
 mod transport;
 mod upload;
 
-pub use blob::{Blob, read_error};
+pub use crate::oci::digest::read_error;
+pub use blob::Blob;
 pub use client::{Client, Options};
 pub use credentials::{Credential, Credentials, Lookup};
 pub use manifest::{Stored, Target};

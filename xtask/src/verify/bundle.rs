@@ -12,11 +12,9 @@ use crate::config::RelPath;
 use crate::error::{Context, Item, Result};
 use crate::oci::Digest;
 use crate::oci::store::DOCUMENT_LIMIT;
-use crate::record::{FILE, Record};
+use crate::record::{FILE, Record, SUMS};
 use crate::{fs, pool};
 
-/// The list of files.
-const SUMS: &str = "SHA256SUMS";
 /// The largest list read: some 10,000 files.
 const SUMS_LIMIT: u64 = 1 << 20;
 
