@@ -275,6 +275,7 @@ mod tests {
     #[test]
     fn a_vulnerability_in_two_images_counts_once() -> Result<()> {
         let finding = |id: &str, severity, violation: Option<&str>| Finding {
+            kind: crate::scan::Kind::Vulnerability,
             id: id.into(),
             aliases: Vec::new(),
             scanner: "govulncheck".into(),
@@ -285,6 +286,8 @@ mod tests {
             reachable: None,
             summary: String::new(),
             fix: None,
+            location: None,
+            set_aside: None,
             violation: violation.map(Into::into),
         };
         let findings = vec![finding("GO-1", Severity::High, Some("reachable")), finding("GO-2", Severity::Low, None)];

@@ -138,6 +138,7 @@ fn findings(scan: Scan, functions: &Functions) -> Vec<Finding> {
             return None;
         }
         Some(Finding {
+            kind: super::Kind::Vulnerability,
             reachable: Some(is_linked(functions, advisory, &module, roots.contains(&module), hit.symbol)),
             aliases: advisory.aliases.clone(),
             scanner: NAME.into(),
@@ -147,6 +148,8 @@ fn findings(scan: Scan, functions: &Functions) -> Vec<Finding> {
             fixed: hit.fixed,
             summary: advisory.summary.clone(),
             fix: None,
+            location: None,
+            set_aside: None,
             violation: None,
             id,
         })

@@ -40,10 +40,28 @@ pub use self::table::{Row, show};
 /// The version of [`Report`]'s shape.
 pub const SCHEMA: u32 = 1;
 
-/// One vulnerability in one image platform.
+/// What kind of thing was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A known vulnerability of a package.
+    #[default]
+    Vulnerability,
+    /// A secret in a file.
+    Secret,
+    /// A setting of a Dockerfile or manifest that invites harm.
+    Misconfiguration,
+    /// A licence that the policy names.
+    Licence,
+}
+
+/// One thing found in one image platform, or in a file of this repository.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
+    /// What kind of thing it is.
+    #[serde(default)]
+    pub kind: Kind,
     /// `GO-2025-3503`, `CVE-2025-22870`.
     pub id: String,
     /// Its other names.
@@ -64,6 +82,12 @@ pub struct Finding {
     pub summary: String,
     /// The command or edit that mends it.
     pub fix: Option<String>,
+    /// The file it is in, with `:LINE` where that is known; in an image without the first `/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// Why it doesn't count, and who says so: a VEX statement or an ignore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_aside: Option<String>,
     /// Why the policy fails it; `None` when it passes.
     pub violation: Option<String>,
 }

@@ -31,6 +31,7 @@ govulncheck = "1.9.0"
 /// A finding that passes every policy but the one that fails unknown severities.
 pub(super) fn finding(id: &str, package: &str) -> Finding {
     Finding {
+        kind: Kind::Vulnerability,
         id: id.into(),
         aliases: Vec::new(),
         scanner: govulncheck::NAME.into(),
@@ -41,6 +42,8 @@ pub(super) fn finding(id: &str, package: &str) -> Finding {
         reachable: None,
         summary: "a flaw".into(),
         fix: None,
+        location: None,
+        set_aside: None,
         violation: None,
     }
 }

@@ -120,6 +120,7 @@ fn finding(found: Vulnerability, in_go: bool) -> Result<Finding, String> {
     Ok(Finding {
         severity: severity(&found.severity)?,
         summary: summary.into_iter().find(|text| !text.is_empty()).unwrap_or_default().to_owned(),
+        kind: super::Kind::Vulnerability,
         id: found.id,
         aliases: found.vendor_ids,
         scanner: trivy::NAME.into(),
@@ -128,6 +129,8 @@ fn finding(found: Vulnerability, in_go: bool) -> Result<Finding, String> {
         fixed,
         reachable: None,
         fix,
+        location: None,
+        set_aside: None,
         violation: None,
     })
 }
