@@ -321,8 +321,9 @@ pub enum Compression {
 }
 
 impl Default for Compression {
+    /// Of a Go program, level 2 makes a layer 7 % larger than level 6 in half the time (docs/performance.md).
     fn default() -> Compression {
-        Compression::Gzip(6)
+        Compression::Gzip(2)
     }
 }
 

@@ -96,6 +96,9 @@ impl Govulncheck {
             Expected { scanner: &format!("v{}", self.version), database: &url, modified: &self.db.updated() };
         let scan = stream::parse(&output, &expected)
             .map_err(|why| Error::failed(format!("{} can't be relied on: {why}", self.name())))?;
+        if scan.hits.is_empty() {
+            return Ok(Vec::new());
+        }
         let functions = linked::functions(&path)?;
         if matches!(functions, Functions::Unknown) {
             ui.warn(&format!(
