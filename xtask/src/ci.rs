@@ -3,7 +3,7 @@
 //! Takes which set to run, runs every check and lists all that failed. A missing program is installed by the check
 //! that needs it, or fails it: nothing is skipped.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
 use xshell::{Shell, cmd};
@@ -14,6 +14,7 @@ use crate::error::{Context, Error, Item, Result};
 use crate::go::Go;
 use crate::plan::Workspace;
 use crate::source;
+use crate::tools;
 use crate::ui::{Tone, Ui};
 
 /// The licence and source check of dependencies; its rules are in deny.toml.
@@ -134,7 +135,7 @@ fn format(go: &Go, folder: &Path, ui: &Ui) -> Result<()> {
 
 /// Licences, sources and duplicates of dependencies.
 fn deny(bench: &Bench<'_>) -> Result<()> {
-    let root = kept()?.join("cargo-deny").join(CARGO_DENY);
+    let root = tools::machine_cache()?.join("cargo-deny").join(CARGO_DENY);
     let program = root.join("bin/cargo-deny");
     if !program.is_file() {
         let root = root.display().to_string();
@@ -143,12 +144,4 @@ fn deny(bench: &Bench<'_>) -> Result<()> {
     let shell = Shell::new().attempt(|| "find the current folder".into())?;
     shell.change_dir(&bench.workspace.root);
     Run::new(cmd!(shell, "{program} check --hide-inclusion-graph bans licenses sources")).show(bench.ui)
-}
-
-/// Where programs that take minutes to compile are kept for every checkout on this machine.
-fn kept() -> Result<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let cache = cache.or_else(home).ok_or_else(|| Error::failed("neither XDG_CACHE_HOME nor HOME is set"))?;
-    Ok(cache.join("goverse-xtask"))
 }

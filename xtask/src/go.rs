@@ -103,30 +103,57 @@ impl Go {
         Ok(Run::new(command))
     }
 
+    /// The same machine's go command at another version.
+    pub fn at(&self, version: &Version) -> Go {
+        Go { version: version.clone(), settings: self.settings.clone() }
+    }
+
     /// The program of `package@vVERSION`, built once into `folder/NAME/VERSION/` and kept.
     pub fn install(&self, folder: &Path, package: &str, version: &Version, ui: &Ui) -> Result<PathBuf> {
         let name = package.rsplit('/').next().unwrap_or(package);
-        let bin = folder.join(name).join(format!("{version}-{}", self.toolchain()));
-        let program = bin.join(name);
-        if program.is_file() {
-            return Ok(program);
+        let program = folder.join(name).join(format!("{version}-{}", self.toolchain())).join(name);
+        if !program.is_file() {
+            self.build(&Recipe { name, package, version, env: &[], ldflags: "" }, &program, ui)?;
         }
-        std::fs::create_dir_all(folder).attempt(|| format!("create {}", folder.display()))?;
-        let step = ui.step(format!("install {name} {version}"));
-        let beside = tempfile::Builder::new()
-            .prefix(".new-")
-            .tempdir_in(folder)
-            .attempt(|| format!("create a folder in {}", folder.display()))?;
-        let target = format!("{package}@v{version}");
-        let install = self.run(folder, None, &["install", "-trimpath", &target])?.env("GOBIN", beside.path());
-        let hint = format!("check the version of {name} in release.toml, and that the Go module proxy can be reached");
-        install.hint(&hint).read(ui)?;
-        if !beside.path().join(name).is_file() {
-            return Err(Error::failed(format!("go install {target} gave no program called {name}")).hint(hint));
-        }
-        std::fs::create_dir_all(&bin).attempt(|| format!("create {}", bin.display()))?;
-        std::fs::rename(beside.path().join(name), &program).attempt(|| format!("name {}", program.display()))?;
-        step.done("");
         Ok(program)
     }
+
+    /// Makes `program` by `go install`: beside it, then renamed.
+    pub fn build(&self, recipe: &Recipe<'_>, program: &Path, ui: &Ui) -> Result<()> {
+        let Recipe { name, package, version, env, ldflags } = recipe;
+        let bin = program.parent().unwrap_or(Path::new("."));
+        let shelf = bin.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(shelf).attempt(|| format!("create {}", shelf.display()))?;
+        let beside = tempfile::Builder::new().prefix(".new-").tempdir_in(shelf);
+        let beside = beside.attempt(|| format!("create a folder in {}", shelf.display()))?;
+        let step = ui.step(format!("install {name} {version}"));
+        let target = format!("{package}@v{version}");
+        let ldflags = format!("-ldflags=-s -w {ldflags}");
+        let install = self.run(shelf, None, &["install", "-trimpath", ldflags.trim_end(), &target])?;
+        let install = env.iter().fold(install, |run, (name, value)| run.env(name, value));
+        let hint = format!("check the version of {name} in release.toml, and that the Go module proxy can be reached");
+        install.env("GOBIN", beside.path()).hint(&hint).read(ui)?;
+        let made = beside.path().join(name);
+        if !made.is_file() {
+            return Err(Error::failed(format!("go install {target} gave no program called {name}")).hint(hint));
+        }
+        std::fs::create_dir_all(bin).attempt(|| format!("create {}", bin.display()))?;
+        std::fs::rename(made, program).attempt(|| format!("name {}", program.display()))?;
+        step.done("");
+        Ok(())
+    }
+}
+
+/// What `go install` makes a program of.
+pub struct Recipe<'a> {
+    /// What the program is called.
+    pub name: &'a str,
+    /// The package of its `main`.
+    pub package: &'a str,
+    /// Its version, without `v`.
+    pub version: &'a Version,
+    /// What the go command needs in its environment.
+    pub env: &'a [(&'a str, &'a str)],
+    /// For the linker.
+    pub ldflags: &'a str,
 }

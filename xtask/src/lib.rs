@@ -22,5 +22,6 @@ pub mod remote;
 pub mod sbom;
 pub mod scan;
 pub mod source;
+pub mod tools;
 pub mod ui;
 pub mod verify;

@@ -4,6 +4,7 @@
 //! column. Starts no process, opens no socket, and reads no file but the one it is given.
 
 mod tags;
+mod tools;
 mod types;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 pub use tags::{TagTemplate, TagTemplates};
+pub use tools::{Checksum, Machine, PinnedTool, Tools, hijacked};
 pub use types::{
     AbsPath, Base, Compression, Destination, GitSource, Package, Platforms, Port, Prefix, RelPath, Repository,
     Severity, SourceSpec, User,
@@ -185,24 +187,6 @@ impl Default for Pin {
     fn default() -> Pin {
         Pin { paths: vec![RelPath::literal("k8s")] }
     }
-}
-
-/// `[tools]`: exact versions, without `v`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Tools {
-    /// The Go toolchain.
-    #[serde(deserialize_with = "types::version")]
-    pub go: semver::Version,
-    /// `google.golang.org/protobuf/cmd/protoc-gen-go`
-    #[serde(deserialize_with = "types::version")]
-    pub protoc_gen_go: semver::Version,
-    /// `google.golang.org/grpc/cmd/protoc-gen-go-grpc`
-    #[serde(deserialize_with = "types::version")]
-    pub protoc_gen_go_grpc: semver::Version,
-    /// `golang.org/x/vuln/cmd/govulncheck`
-    #[serde(deserialize_with = "types::version")]
-    pub govulncheck: semver::Version,
 }
 
 impl Config {

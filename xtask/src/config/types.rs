@@ -454,9 +454,12 @@ pub(super) fn default_record() -> Spanned<Repository> {
 
 /// An exact version (semver 2.0), without `v`.
 pub(super) fn version<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<semver::Version, D::Error> {
-    let text = String::deserialize(from)?;
-    let wrong = |e| serde::de::Error::custom(format!("`{text}` is not an exact version such as 1.2.3: {e}"));
-    text.parse().map_err(wrong)
+    exact_version(&String::deserialize(from)?).map_err(serde::de::Error::custom)
+}
+
+/// The same of a text; the error is why it is none.
+pub(super) fn exact_version(text: &str) -> std::result::Result<semver::Version, String> {
+    text.parse().map_err(|e| format!("`{text}` is not an exact version such as 1.2.3: {e}"))
 }
 
 /// An image's name is also its program's name in the container.

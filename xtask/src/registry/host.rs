@@ -59,7 +59,7 @@ pub(super) fn is_loopback(name: &str) -> bool {
 }
 
 /// The same of a whole URL.
-pub(super) fn is_loopback_url(url: &Url) -> bool {
+pub(crate) fn is_loopback_url(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())

@@ -30,6 +30,7 @@ pub use crate::oci::digest::read_error;
 pub use blob::Blob;
 pub use client::{Client, Options};
 pub use credentials::{Credential, Credentials, Lookup};
+pub(crate) use host::is_loopback_url;
 pub use manifest::{Stored, Target};
 pub use repository::Repository;
 pub use retry::{Clock, Policy, SystemClock};

@@ -1,32 +1,88 @@
-//! Programs that read what xtask wrote, at pinned versions, installed by the go command into this checkout's caches.
+//! Programs that read what xtask wrote, at pinned versions, compiled by the go command into the machine's own cache.
+//!
+//! What release.toml pins is installed by the toolbox that users have; its versions are written nowhere else.
 
 use std::path::PathBuf;
 
+use xtask::config::Config;
 use xtask::go::Go;
+use xtask::tools::{Toolbox, machine_cache};
 use xtask::ui::Ui;
 
 use super::checkout;
 
-/// The toolchain of release.toml.
-pub(crate) fn go() -> Go {
-    let config = xtask::config::Config::load(&checkout(), None).expect("release.toml is right");
-    Go::new(&config.tools.go, &Ui::silent()).expect("go is installed")
+fn config() -> Config {
+    Config::load(&checkout(), None).expect("release.toml is right")
 }
 
+/// The toolchain of release.toml.
+pub(crate) fn go() -> Go {
+    Go::new(&config().tools.go, &Ui::silent()).expect("go is installed")
+}
+
+/// A program that release.toml pins. Compiled, because a test machine may reach nothing but the Go module proxy.
+fn pinned(name: &str) -> PathBuf {
+    let (config, go) = (config(), go());
+    let cache = machine_cache().expect("the machine has a cache");
+    let toolbox = Toolbox::new(&config.tools, &go, cache, None, false).compiling();
+    toolbox.get(name, &Ui::new(false)).expect("it can be installed")
+}
+
+/// A program that only tests need.
 fn install(package: &str, version: &str) -> PathBuf {
-    let folder = checkout().join("target/xtask/tools");
+    let cache = machine_cache().expect("the machine has a cache");
     let version = version.parse().expect("a version");
-    go().install(&folder, package, &version, &Ui::new(false)).expect("it can be installed")
+    go().install(&cache, package, &version, &Ui::new(false)).expect("it can be installed")
 }
 
 /// go-containerregistry's command line.
 pub(crate) fn crane() -> PathBuf {
-    install("github.com/google/go-containerregistry/cmd/crane", "0.22.1")
+    pinned("crane")
 }
 
 /// ORAS.
 pub(crate) fn oras() -> PathBuf {
-    install("oras.land/oras/cmd/oras", "1.3.6")
+    pinned("oras")
+}
+
+/// The image scanner; its first compilation takes minutes.
+pub(crate) fn trivy() -> PathBuf {
+    pinned("trivy")
+}
+
+/// The peer in SBOMs.
+pub(crate) fn syft() -> PathBuf {
+    pinned("syft")
+}
+
+/// Renders overlays.
+pub(crate) fn kustomize() -> PathBuf {
+    pinned("kustomize")
+}
+
+/// Renders charts.
+pub(crate) fn helm() -> PathBuf {
+    pinned("helm")
+}
+
+/// Checks workflows.
+pub(crate) fn actionlint() -> PathBuf {
+    pinned("actionlint")
+}
+
+/// Checks manifests against Kubernetes' schemas.
+pub(crate) fn kubectl_validate() -> PathBuf {
+    pinned("kubectl-validate")
+}
+
+/// Builds from Dockerfiles.
+pub(crate) fn buildx() -> PathBuf {
+    pinned("buildx")
+}
+
+/// Signs images and verifies signatures.
+pub(crate) fn cosign() -> PathBuf {
+    pinned("cosign")
 }
 
 /// The reference registry.

@@ -12,7 +12,7 @@ const PROTO: &str = "syntax = \"proto3\";\nmessage A {}\n";
 /// Some versions.
 pub(in crate::source) fn tools() -> Tools {
     let version = |minor| Version::new(1, minor, 0);
-    Tools { go: version(27), protoc_gen_go: version(36), protoc_gen_go_grpc: version(5), govulncheck: version(1) }
+    Tools::new(version(27), version(36), version(5), version(1))
 }
 
 /// A module with a proto in `proto/`, a cache, and generators that count their installations.

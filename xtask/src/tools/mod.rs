@@ -1,0 +1,136 @@
+//! The toolbox: every program that xtask runs beside cargo, go and git, at the version and checksum of release.toml.
+//!
+//! Takes a name, gives a path: on the PATH at exactly that version, else from the machine's cache, else downloaded,
+//! else compiled by `go install`. Never runs a program of another version, never unpacks what hasn't the pinned
+//! checksum, never sends credentials, and never takes a wrong checksum for a reason to look elsewhere.
+
+mod cache;
+mod find;
+mod known;
+mod mirror;
+
+use std::path::PathBuf;
+
+use semver::Version;
+use serde::Serialize;
+
+pub use cache::machine_cache;
+pub use find::{Found, How, PassedOver};
+pub use mirror::Mirror;
+
+use find::{Finder, Search, Tool};
+
+use crate::config::Tools;
+use crate::error::{Class, Error, Result};
+use crate::go::{Go, Recipe};
+use crate::ui::Ui;
+
+/// Gets programs.
+pub struct Toolbox<'a> {
+    finder: Finder<'a>,
+    go: &'a Go,
+    mirror: Option<Mirror>,
+    offline: bool,
+    compile: bool,
+}
+
+impl<'a> Toolbox<'a> {
+    /// A toolbox of the programs in `tools`, kept below `cache` ([`machine_cache`]). `mirror` has publishers' files in
+    /// their place; `offline` gets nothing new.
+    pub fn new(tools: &'a Tools, go: &'a Go, cache: PathBuf, mirror: Option<Mirror>, offline: bool) -> Toolbox<'a> {
+        let finder = Finder { tools, cache, path: std::env::var_os("PATH") };
+        Toolbox { finder, go, mirror, offline, compile: false }
+    }
+
+    /// The same, but what isn't on this machine is compiled and never downloaded.
+    #[must_use]
+    pub fn compiling(mut self) -> Toolbox<'a> {
+        self.compile = true;
+        self
+    }
+
+    /// The program `name`, got in one way or another.
+    pub fn get(&self, name: &str, ui: &Ui) -> Result<PathBuf> {
+        self.provide(name, ui).map(|found| found.path)
+    }
+
+    /// The program `name` where it is on this machine already.
+    pub fn installed(&self, name: &str, ui: &Ui) -> Result<Option<PathBuf>> {
+        let tool = self.finder.tool(name)?;
+        Ok(self.finder.search(&tool, ui)?.found.map(|found| found.path))
+    }
+
+    /// The same as [`Toolbox::get`], with where it came from.
+    pub fn provide(&self, name: &str, ui: &Ui) -> Result<Found> {
+        let tool = self.finder.tool(name)?;
+        if let Some(found) = self.finder.search(&tool, ui)?.found {
+            return Ok(found);
+        }
+        if self.offline {
+            let error = Error::new(Class::Preflight, format!("{} is not on this machine", tool.title()));
+            return Err(error.hint(format!("run `cargo xtask tools install {name}` while the network is there")));
+        }
+        let _held = self.finder.shelf(&tool).lock(ui)?;
+        // Another run may have got it while this one waited.
+        if let Some(found) = self.finder.cached(&tool) {
+            return Ok(found);
+        }
+        self.build(&tool, ui)
+    }
+
+    fn build(&self, tool: &Tool, ui: &Ui) -> Result<Found> {
+        let source = &tool.known.source;
+        let go = source.toolchain.as_ref().map(|version| self.go.at(version));
+        let recipe = Recipe {
+            name: tool.known.name,
+            package: source.package,
+            version: &tool.pin.version,
+            env: source.env,
+            ldflags: &known::filled(source.ldflags, &tool.pin.version, ""),
+        };
+        let path = self.finder.shelf(tool).built(&tool.pin.version, &self.finder.toolchain(tool));
+        go.as_ref().unwrap_or(self.go).build(&recipe, &path, ui)?;
+        Ok(Found { path, how: How::GoInstall })
+    }
+}
+
+/// One program as release.toml pins it, and what there is of it on this machine.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Its name.
+    pub name: &'static str,
+    /// The pinned version.
+    pub version: Version,
+    /// What it is for.
+    pub purpose: &'static str,
+    /// Where it is; `None` when it has still to be got.
+    pub found: Option<Found>,
+    /// Others of its name on the PATH.
+    pub passed_over: Vec<PassedOver>,
+    /// Why it must not be used.
+    pub refused: Option<String>,
+    /// How it would be got.
+    pub next: How,
+}
+
+/// Looks for every pinned program; needs no Go and opens no socket.
+pub fn survey(tools: &Tools, cache: PathBuf, ui: &Ui) -> Vec<Status> {
+    let finder = Finder { tools, cache, path: std::env::var_os("PATH") };
+    let status = |tool: Tool| {
+        let (search, refused) = match finder.search(&tool, ui) {
+            Ok(search) => (search, None),
+            Err(error) => (Search::default(), Some(error.to_string())),
+        };
+        Status {
+            name: tool.known.name,
+            next: if tool.checksum().is_some() { How::Download } else { How::GoInstall },
+            version: tool.pin.version,
+            purpose: tool.known.purpose,
+            found: search.found,
+            passed_over: search.passed_over,
+            refused,
+        }
+    };
+    finder.pinned().map(status).collect()
+}
