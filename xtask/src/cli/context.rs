@@ -40,6 +40,11 @@ impl Context {
         Config::load(&self.workspace.root, self.config_file.as_deref())
     }
 
+    /// The release table's file.
+    pub(super) fn table(&self) -> PathBuf {
+        self.config_file.clone().unwrap_or_else(|| self.workspace.root.join(config::FILE))
+    }
+
     pub(super) fn store(&self) -> Store {
         Store::new(self.workspace.cache.join("store"))
     }

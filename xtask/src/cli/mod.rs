@@ -8,6 +8,7 @@ mod pin;
 mod release;
 mod show;
 mod summary;
+mod tools;
 
 use clap::{Parser, Subcommand};
 
@@ -45,6 +46,8 @@ enum Command {
     Verify(options::Verify),
     /// List what is installed, what is missing, and how to get it
     Doctor(options::Doctor),
+    /// List the tools that are run, get them, and pin their checksums
+    Tools(tools::Options),
     /// Lint and test this repository
     Ci(ci::Options),
 }
@@ -61,6 +64,7 @@ impl Cli {
             Command::Pin(options) => pin::pin(&context, &options),
             Command::Verify(options) => pin::verify(&context, &options),
             Command::Doctor(options) => doctor::run(&context.config()?, &context.workspace, options.json, &context.ui),
+            Command::Tools(options) => tools::run(&context, &options),
             Command::Ci(options) => ci::run(&context.config()?, &context.workspace, &options, &context.ui),
         }
     }

@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 
-use reqwest::header::{CONTENT_RANGE, RANGE};
+use reqwest::header::RANGE;
 use reqwest::{Method, StatusCode};
 
 use super::failure::Failure;
@@ -81,7 +81,7 @@ impl Resumed {
         let call = if self.at > 0 { call.with(RANGE, &format!("bytes={}-", self.at)) } else { call };
         let mut reply = self.repository.read(&call)?;
         match reply.status() {
-            StatusCode::PARTIAL_CONTENT if starts_at(&reply, self.at) => Ok(reply),
+            StatusCode::PARTIAL_CONTENT if reply.starts_at(self.at) => Ok(reply),
             StatusCode::PARTIAL_CONTENT => Err(reply.broken("it sends another range than the one asked for")),
             StatusCode::OK => {
                 self.repository.check_length(&self.descriptor, &reply)?;
@@ -141,10 +141,4 @@ impl Read for Resumed {
 fn carried(error: Error) -> io::Error {
     let kind = if error.class() == Class::Verification { io::ErrorKind::InvalidData } else { io::ErrorKind::Other };
     io::Error::new(kind, error)
-}
-
-/// Whether `Content-Range: bytes START-END/SIZE` starts where it should.
-fn starts_at(reply: &Reply, at: u64) -> bool {
-    let range = reply.header(CONTENT_RANGE).and_then(|range| range.strip_prefix("bytes "));
-    range.and_then(|range| range.split('-').next()).and_then(|start| start.parse().ok()) == Some(at)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::blocking::Response;
-use reqwest::header::{AsHeaderName, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use reqwest::header::{AsHeaderName, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 
@@ -71,6 +71,12 @@ impl Reply {
     /// `Location`, absolute; the spec allows relative ones.
     pub(super) fn location(&self) -> Option<Url> {
         self.url.join(self.header(LOCATION)?).ok()
+    }
+
+    /// Whether `Content-Range: bytes START-END/SIZE` starts at `at`.
+    pub(super) fn starts_at(&self, at: u64) -> bool {
+        let range = self.header(CONTENT_RANGE).and_then(|range| range.strip_prefix("bytes "));
+        range.and_then(|range| range.split('-').next()).and_then(|start| start.parse().ok()) == Some(at)
     }
 
     /// The pause asked for.

@@ -13,6 +13,7 @@ use reqwest::{Method, StatusCode, Url, redirect};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 
+use super::download::Gate;
 use super::failure::{Failure, attempt, redacted};
 use super::host::is_loopback_url;
 use super::reply::Reply;
@@ -93,12 +94,22 @@ impl Transport {
 
     /// Sends `call` with `authorization`, and follows redirects.
     pub(super) fn send(&self, call: &Call<'_>, authorization: Option<&HeaderValue>) -> Result<Reply, Failure> {
+        self.send_by(call, authorization, &check_downgrade)
+    }
+
+    /// The same, but `gate` decides whether one URL may send us to another.
+    pub(super) fn send_by(
+        &self,
+        call: &Call<'_>,
+        authorization: Option<&HeaderValue>,
+        gate: &Gate<'_>,
+    ) -> Result<Reply, Failure> {
         let mut url = call.url.clone();
         for _ in 0..=REDIRECTS {
             let authorization = authorization.filter(|_| url.origin() == call.url.origin());
             let response = self.exchange(call, &url, authorization)?;
             let reply = Reply { method: call.method.clone(), url, response };
-            match next(&reply)? {
+            match next(&reply, gate)? {
                 Some(target) => url = target,
                 None => return Ok(reply),
             }
@@ -204,7 +215,7 @@ fn tls(local: bool) -> Result<ClientConfig, rustls::Error> {
 }
 
 /// Where a redirect leads, if this is one that may be followed.
-fn next(reply: &Reply) -> Result<Option<Url>, Failure> {
+fn next(reply: &Reply, gate: &Gate<'_>) -> Result<Option<Url>, Failure> {
     let keeps_method = matches!(reply.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
     let reading = matches!(reply.method, Method::GET | Method::HEAD);
     let moved = matches!(reply.status(), StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER);
@@ -213,7 +224,7 @@ fn next(reply: &Reply) -> Result<Option<Url>, Failure> {
         return Ok(None);
     }
     let target = reply.location().ok_or_else(|| reply.broken("it redirects to nowhere"))?;
-    check_downgrade(&reply.url, &target)?;
+    gate(&reply.url, &target)?;
     Ok(Some(target))
 }
 

@@ -72,6 +72,16 @@ pub struct PassedOver {
     pub version: Option<Version>,
 }
 
+impl fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        match &self.version {
+            Some(version) => write!(f, " ({version})"),
+            None => write!(f, " (of no known version)"),
+        }
+    }
+}
+
 /// What a search for one program came to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Search {

@@ -6,10 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use reqwest::Url;
-
 use crate::error::{Error, Result};
-use crate::registry::is_loopback_url;
+use crate::registry::{Url, is_loopback_url};
 
 /// Where files are fetched in place of their publishers.
 #[derive(Clone, Debug, PartialEq, Eq)]

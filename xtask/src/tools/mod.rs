@@ -4,26 +4,37 @@
 //! else compiled by `go install`. Never runs a program of another version, never unpacks what hasn't the pinned
 //! checksum, never sends credentials, and never takes a wrong checksum for a reason to look elsewhere.
 
+mod archive;
 mod cache;
+mod fetch;
 mod find;
 mod known;
+mod lock;
 mod mirror;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use semver::Version;
 use serde::Serialize;
 
 pub use cache::machine_cache;
 pub use find::{Found, How, PassedOver};
+pub use lock::{Locked, Wish};
 pub use mirror::Mirror;
 
+use cache::{Held, Shelf};
+use fetch::{Fetcher, LONGEST, Offer};
 use find::{Finder, Search, Tool};
 
 use crate::config::Tools;
-use crate::error::{Class, Error, Result};
+use crate::error::{Class, Context, Error, Result};
+use crate::fs;
 use crate::go::{Go, Recipe};
+use crate::registry::Downloads;
 use crate::ui::Ui;
+
+/// The largest release table.
+const TABLE: u64 = 1 << 20;
 
 /// Gets programs.
 pub struct Toolbox<'a> {
@@ -70,12 +81,31 @@ impl<'a> Toolbox<'a> {
             let error = Error::new(Class::Preflight, format!("{} is not on this machine", tool.title()));
             return Err(error.hint(format!("run `cargo xtask tools install {name}` while the network is there")));
         }
-        let _held = self.finder.shelf(&tool).lock(ui)?;
+        let shelf = self.finder.shelf(&tool);
+        let held = shelf.lock(ui)?;
         // Another run may have got it while this one waited.
         if let Some(found) = self.finder.cached(&tool) {
             return Ok(found);
         }
-        self.build(&tool, ui)
+        match self.download(&tool, &shelf, &held, ui) {
+            Some(Err(error)) if error.class() == Class::Network => {
+                ui.warn(&format!("{}; compiling it instead", error.message()));
+                self.build(&tool, ui)
+            }
+            Some(path) => Ok(Found { path: path?, how: How::Download }),
+            None => self.build(&tool, ui),
+        }
+    }
+
+    /// The program as its publisher offers it; `None` where that isn't asked for, or release.toml has no checksum for
+    /// this machine.
+    fn download(&self, tool: &Tool, shelf: &Shelf, held: &Held, ui: &Ui) -> Option<Result<PathBuf>> {
+        let (machine, sha256) = tool.checksum().filter(|_| !self.compile)?;
+        let release = tool.known.release.as_ref()?;
+        let offer = Offer { name: tool.known.name, version: &tool.pin.version, machine, release };
+        let downloads = Downloads::new(LONGEST, ui);
+        let fetcher = Fetcher { downloads, mirror: self.mirror.as_ref() };
+        Some(fetcher.program(&offer, sha256, shelf, held, ui))
     }
 
     fn build(&self, tool: &Tool, ui: &Ui) -> Result<Found> {
@@ -92,6 +122,47 @@ impl<'a> Toolbox<'a> {
         go.as_ref().unwrap_or(self.go).build(&recipe, &path, ui)?;
         Ok(Found { path, how: How::GoInstall })
     }
+}
+
+/// Looks up checksums and writes them into the release table at `file`, which `tools` was read from. Without `wishes`
+/// all that have a publisher are looked up. Nothing is written unless everything was found.
+///
+/// # Errors
+/// When a version that has a checksum would get another one, unless `force` is given.
+pub fn lock(
+    file: &Path,
+    tools: &Tools,
+    wishes: &[Wish],
+    mirror: Option<&Mirror>,
+    force: bool,
+    ui: &Ui,
+) -> Result<Vec<Locked>> {
+    let fetcher = Fetcher { downloads: Downloads::new(LONGEST, ui), mirror };
+    lock_by(&fetcher, file, tools, wishes, force)
+}
+
+fn lock_by(fetcher: &Fetcher<'_>, file: &Path, tools: &Tools, wishes: &[Wish], force: bool) -> Result<Vec<Locked>> {
+    let finder = Finder { tools, cache: PathBuf::new(), path: None };
+    let all = || {
+        let offered = finder.pinned().filter(|tool| tool.known.release.is_some());
+        offered.map(|tool| Wish { name: tool.known.name.to_owned(), version: None }).collect()
+    };
+    let wishes: Vec<Wish> = if wishes.is_empty() { all() } else { wishes.to_vec() };
+    let mut locked = Vec::new();
+    for wish in &wishes {
+        let tool = finder.tool(&wish.name)?;
+        let release = tool.known.release.as_ref().ok_or_else(|| {
+            Error::usage(format!("{} has no checksum to lock", wish.name))
+                .hint("it is compiled from the Go module proxy, and the go command checks it against sum.golang.org")
+        })?;
+        locked.push(lock::look_up(&tool, release, wish.version.as_ref(), fetcher, force)?);
+    }
+    let text = String::from_utf8(fs::read_small(file, TABLE)?).attempt(|| format!("read {}", file.display()))?;
+    let new = lock::write(file, &text, &locked)?;
+    if new != text {
+        fs::write(file, new.as_bytes())?;
+    }
+    Ok(locked)
 }
 
 /// One program as release.toml pins it, and what there is of it on this machine.
@@ -112,6 +183,11 @@ pub struct Status {
     pub refused: Option<String>,
     /// How it would be got.
     pub next: How,
+}
+
+/// The names of the programs that `tools` pins, in order.
+pub fn pinned(tools: &Tools) -> Vec<String> {
+    known::KNOWN.iter().map(|known| known.name).filter(|name| tools.pin(name).is_some()).map(Into::into).collect()
 }
 
 /// Looks for every pinned program; needs no Go and opens no socket.
