@@ -56,6 +56,7 @@ const DROPPED: &[&str] = &[
 
 /// One pinned Go toolchain.
 pub struct Go {
+    program: PathBuf,
     version: Version,
     settings: BTreeMap<String, String>,
 }
@@ -67,7 +68,13 @@ impl Go {
         let read = Run::new(cmd!(shell, "go env -json {KEPT...}").env("GOTOOLCHAIN", "local"));
         let read = read.hint("install Go 1.21 or newer, from your system's packages or https://go.dev/dl");
         let settings = serde_json::from_slice(&read.read(ui)?).attempt(|| "read `go env -json`".into())?;
-        Ok(Go { version: version.clone(), settings })
+        Ok(Go { program: "go".into(), version: version.clone(), settings })
+    }
+
+    /// A stand-in for the go command.
+    #[cfg(test)]
+    pub(crate) fn scripted(program: &Path, version: Version) -> Go {
+        Go { program: program.to_owned(), version, settings: BTreeMap::new() }
     }
 
     /// The toolchain's name, `go1.27.3`.
@@ -85,7 +92,8 @@ impl Go {
         // A shell is a current folder and an environment; one a command keeps `Go` shareable between threads.
         let shell = Shell::new().attempt(|| "find the current folder".into())?;
         shell.change_dir(folder);
-        let mut command = cmd!(shell, "go {args...}");
+        let program = &self.program;
+        let mut command = cmd!(shell, "{program} {args...}");
         for name in DROPPED {
             command = command.env_remove(name);
         }
@@ -105,7 +113,7 @@ impl Go {
 
     /// The same machine's go command at another version.
     pub fn at(&self, version: &Version) -> Go {
-        Go { version: version.clone(), settings: self.settings.clone() }
+        Go { program: self.program.clone(), version: version.clone(), settings: self.settings.clone() }
     }
 
     /// The program of `package@vVERSION`, built once into `folder/NAME/VERSION/` and kept.

@@ -127,3 +127,43 @@ fn a_source_is_a_path_or_a_url_at_a_revision() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_tool_is_a_version_or_a_table_with_checksums() -> Result<()> {
+    let hex = "2ae6fe3ee734b7fdf11335663e18c75ea12dccc76062f09f164a3b0f8be4371a";
+    let short = parse(&format!("{GOOD}crane = \"0.22.1\"\n"))?;
+    assert_eq!(short.tools.pin("crane"), Some(PinnedTool::from(semver::Version::new(0, 22, 1))));
+    assert_eq!(short.tools.pin("trivy"), None);
+    let inline = format!("{GOOD}trivy = {{ version = \"0.74.0\", sha256 = {{ \"linux/amd64\" = \"{hex}\" }} }}\n");
+    let table =
+        format!("{GOOD}[tools.trivy]\nversion = \"0.74.0\"\n[tools.trivy.sha256]\n\"linux/amd64\" = \"{hex}\"\n");
+    let pins = [parse(&inline)?.tools.pin("trivy"), parse(&table)?.tools.pin("trivy")];
+    assert_eq!(pins[0], pins[1]);
+    let checksum = pins[0].as_ref().and_then(|pin| pin.sha256.get(&Machine::LinuxAmd64)).map(ToString::to_string);
+    assert_eq!(checksum.as_deref(), Some(hex));
+    // What was built is remembered as JSON, its plan and tools included.
+    let json = serde_json::to_string(&parse(&table)?.tools).map_err(|e| Error::failed(e.to_string()))?;
+    let back: Tools = serde_json::from_str(&json).map_err(|e| Error::failed(e.to_string()))?;
+    assert_eq!(back.pin("trivy"), pins[0]);
+    Ok(())
+}
+
+#[test]
+fn a_mistake_in_a_tool_has_its_place() {
+    let line = GOOD.lines().count() + 1;
+    for (tool, column, says) in [
+        ("trivy = \"0.69.4\"", 9, "Trivy 0.69.4 is a hijacked release (CVE-2026-33634)"),
+        ("trivy = { version = \"0.69.6\" }", 9, "Trivy 0.69.6 is a hijacked release"),
+        ("trivy = \"latest\"", 9, "`latest` is not an exact version"),
+        ("trivy = 1", 9, "expected a version such as"),
+        ("trivy = { sha256 = {} }", 9, "missing field `version`"),
+        ("trivy = { version = \"0.74.0\", sha1 = {} }", 31, "unknown field `sha1`"),
+        ("trivy = { version = \"0.74.0\", sha256 = { \"linux/amd64\" = \"abc\" } }", 58, "64 lower-case hex digits"),
+        ("trivy = { version = \"0.74.0\", sha256 = { \"linux/z80\" = \"abc\" } }", 42, "`linux/z80` is not a machine"),
+        ("trivvy = \"0.74.0\"", 1, "unknown field `trivvy`"),
+    ] {
+        let error = parse(&format!("{GOOD}{tool}\n")).map(|_| ()).expect_err(tool).to_string();
+        assert!(error.starts_with(&format!("release.toml:{line}:{column}: ")), "{tool}: {error}");
+        assert!(error.contains(says), "{tool}: {error}");
+    }
+}

@@ -17,6 +17,7 @@ pub(super) use super::trivy_report::Hit;
 use super::trivy_report::{self, Subject};
 use crate::build::BuiltPlatform;
 use crate::cmd::{Output, Run};
+use crate::config::hijacked;
 use crate::error::{Class, Context, Error, Result};
 use crate::fs;
 use crate::ui::Ui;
@@ -29,8 +30,6 @@ const UPDATE_LIMIT: Duration = Duration::from_secs(15 * 60);
 const LIMIT: Duration = Duration::from_secs(10 * 60);
 /// Where it comes from.
 pub const RELEASES: &str = "https://github.com/aquasecurity/trivy/releases";
-/// Releases that were hijacked (CVE-2026-33634).
-const HIJACKED: [Version; 3] = [Version::new(0, 69, 4), Version::new(0, 69, 5), Version::new(0, 69, 6)];
 /// Settings that say where its database comes from and is kept; every other `TRIVY_…` could hide findings.
 const KEPT: &[&str] = &[
     "TRIVY_CACHE_DIR",
@@ -100,8 +99,8 @@ impl Trivy {
         let shell = Shell::new().attempt(|| "find the current folder".into())?;
         let mut trivy = Trivy { program: program.to_owned(), version: Version::new(0, 0, 0), shell, offline };
         trivy.version = trivy.about(ui)?.version;
-        if HIJACKED.contains(&trivy.version) {
-            let what = format!("{} is Trivy {}, a hijacked release (CVE-2026-33634)", program.display(), trivy.version);
+        if let Some(why) = hijacked(NAME, &trivy.version) {
+            let what = format!("{} is Trivy {}, {why}", program.display(), trivy.version);
             let fix =
                 format!("remove it, change every secret it could read, and install 0.75.0 or newer from {RELEASES}");
             return Err(Error::new(Class::Preflight, what).hint(fix));

@@ -224,3 +224,6 @@ fn same(said: &Version, pinned: &Version) -> bool {
     let bare = |version: &Version| Version { build: BuildMetadata::EMPTY, ..version.clone() };
     bare(said) == bare(pinned) && !said.build.contains("dirty")
 }
+
+#[cfg(test)]
+mod tests;

@@ -245,3 +245,84 @@ impl Release {
         words.filter(|(m, _)| **m == machine).map(|(_, word)| word).next().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tools::fetch::Offer;
+
+    #[test]
+    fn every_file_and_list_has_a_url_on_its_publishers_host_for_every_machine() {
+        let version = Version::new(1, 2, 3);
+        for (known, release) in KNOWN.iter().filter_map(|known| Some((known, known.release.as_ref()?))) {
+            let mut files = std::collections::BTreeSet::new();
+            for machine in Machine::ALL {
+                let offer = Offer { name: known.name, version: &version, machine, release };
+                for url in [offer.file().unwrap(), offer.list().unwrap()] {
+                    assert_eq!(url.scheme(), "https", "{url}");
+                    assert!(["github.com", "get.helm.sh"].contains(&url.host_str().unwrap()), "{url}");
+                    assert!(url.as_str().contains("1.2.3") && !url.as_str().contains(['{', '}', '?']), "{url}");
+                }
+                let Kind::TarGz(member) = release.kind else {
+                    assert!(!offer.file_name().contains(".tar"), "{}", known.name);
+                    continue;
+                };
+                assert!(offer.file_name().ends_with(".tar.gz"), "{}", known.name);
+                let member = filled(member, &version, release.word(machine));
+                assert_eq!(member.rsplit('/').next(), Some(known.name));
+            }
+            files.extend(
+                Machine::ALL
+                    .map(|machine| Offer { name: known.name, version: &version, machine, release }.file().unwrap()),
+            );
+            assert_eq!(files.len(), Machine::ALL.len(), "{}: two machines have one file", known.name);
+        }
+    }
+
+    // As they stand on the publishers' own pages.
+    #[test]
+    fn urls_are_those_that_publishers_document() {
+        let url = |name: &str, version: &str, machine| {
+            let known = find(name).unwrap();
+            let (version, release) = (version.parse().unwrap(), known.release.as_ref().unwrap());
+            Offer { name, version: &version, machine, release }.file().unwrap().to_string()
+        };
+        for (name, version, machine, expected) in [
+            (
+                "trivy",
+                "0.69.3",
+                Machine::LinuxAmd64,
+                "https://github.com/aquasecurity/trivy/releases/download/v0.69.3/trivy_0.69.3_Linux-64bit.tar.gz",
+            ),
+            (
+                "buildx",
+                "0.13.1",
+                Machine::LinuxAmd64,
+                "https://github.com/docker/buildx/releases/download/v0.13.1/buildx-v0.13.1.linux-amd64",
+            ),
+            (
+                "kubectl-validate",
+                "0.0.4",
+                Machine::LinuxAmd64,
+                "https://github.com/kubernetes-sigs/kubectl-validate/releases/download/v0.0.4/kubectl-validate_linux_amd64.tar.gz",
+            ),
+            ("helm", "3.14.0", Machine::DarwinArm64, "https://get.helm.sh/helm-v3.14.0-darwin-arm64.tar.gz"),
+        ] {
+            assert_eq!(url(name, version, machine), expected);
+        }
+    }
+
+    #[test]
+    fn every_known_program_has_a_key_in_the_table_and_is_sorted() {
+        let names: Vec<&str> = KNOWN.iter().map(|known| known.name).collect();
+        assert!(names.is_sorted());
+        let keys = |name: &&&str| !["protoc-gen-go", "protoc-gen-go-grpc", "govulncheck"].contains(*name);
+        let pins: String = names.iter().filter(keys).map(|name| format!("{name} = \"1.2.3\"\n")).collect();
+        let required =
+            "go = \"1.27.4\"\nprotoc-gen-go = \"1.2.3\"\nprotoc-gen-go-grpc = \"1.2.3\"\ngovulncheck = \"1.2.3\"";
+        let tools: crate::config::Tools = toml::from_str(&format!("{required}\n{pins}")).unwrap();
+        for name in names {
+            assert_eq!(tools.pin(name).map(|pin| pin.version), Some(Version::new(1, 2, 3)), "{name}");
+        }
+    }
+}

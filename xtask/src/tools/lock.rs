@@ -176,3 +176,6 @@ fn keep_decor(old: &mut toml_edit::Value, text: String) {
     *old = text.into();
     *old.decor_mut() = decor;
 }
+
+#[cfg(test)]
+mod tests;

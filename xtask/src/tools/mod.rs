@@ -8,11 +8,14 @@ mod archive;
 mod cache;
 mod fetch;
 mod find;
+#[cfg(test)]
+mod fixture;
 mod known;
 mod lock;
 mod mirror;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use semver::Version;
 use serde::Serialize;
@@ -30,7 +33,7 @@ use crate::config::Tools;
 use crate::error::{Class, Context, Error, Result};
 use crate::fs;
 use crate::go::{Go, Recipe};
-use crate::registry::Downloads;
+use crate::registry::{Clock, Downloads, Policy, SystemClock};
 use crate::ui::Ui;
 
 /// The largest release table.
@@ -43,6 +46,8 @@ pub struct Toolbox<'a> {
     mirror: Option<Mirror>,
     offline: bool,
     compile: bool,
+    policy: Policy,
+    clock: Arc<dyn Clock>,
 }
 
 impl<'a> Toolbox<'a> {
@@ -50,7 +55,8 @@ impl<'a> Toolbox<'a> {
     /// their place; `offline` gets nothing new.
     pub fn new(tools: &'a Tools, go: &'a Go, cache: PathBuf, mirror: Option<Mirror>, offline: bool) -> Toolbox<'a> {
         let finder = Finder { tools, cache, path: std::env::var_os("PATH") };
-        Toolbox { finder, go, mirror, offline, compile: false }
+        let (policy, clock) = (Policy::default(), Arc::new(SystemClock));
+        Toolbox { finder, go, mirror, offline, compile: false, policy, clock }
     }
 
     /// The same, but what isn't on this machine is compiled and never downloaded.
@@ -103,7 +109,7 @@ impl<'a> Toolbox<'a> {
         let (machine, sha256) = tool.checksum().filter(|_| !self.compile)?;
         let release = tool.known.release.as_ref()?;
         let offer = Offer { name: tool.known.name, version: &tool.pin.version, machine, release };
-        let downloads = Downloads::new(LONGEST, ui);
+        let downloads = Downloads::patient(self.policy, Arc::clone(&self.clock), LONGEST, ui);
         let fetcher = Fetcher { downloads, mirror: self.mirror.as_ref() };
         Some(fetcher.program(&offer, sha256, shelf, held, ui))
     }
@@ -210,3 +216,6 @@ pub fn survey(tools: &Tools, cache: PathBuf, ui: &Ui) -> Vec<Status> {
     };
     finder.pinned().map(status).collect()
 }
+
+#[cfg(test)]
+mod tests;
