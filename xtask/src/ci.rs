@@ -14,7 +14,6 @@ use crate::error::{Context, Error, Item, Result};
 use crate::go::Go;
 use crate::plan::Workspace;
 use crate::source;
-use crate::tools;
 use crate::ui::{Tone, Ui};
 
 /// The licence and source check of dependencies; its rules are in deny.toml.
@@ -135,7 +134,7 @@ fn format(go: &Go, folder: &Path, ui: &Ui) -> Result<()> {
 
 /// Licences, sources and duplicates of dependencies.
 fn deny(bench: &Bench<'_>) -> Result<()> {
-    let root = tools::machine_cache()?.join("cargo-deny").join(CARGO_DENY);
+    let root = bench.workspace.tools.join("cargo-deny").join(CARGO_DENY);
     let program = root.join("bin/cargo-deny");
     if !program.is_file() {
         let root = root.display().to_string();

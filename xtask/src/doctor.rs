@@ -2,7 +2,6 @@
 //!
 //! Asks each program for its version and looks into the caches; installs nothing and opens no socket.
 
-use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -12,7 +11,8 @@ use crate::cmd::Run;
 use crate::config::Config;
 use crate::error::{Class, Context, Error, Item, Result};
 use crate::plan::Workspace;
-use crate::scan::{trivy, vulndb};
+use crate::scan::vulndb;
+use crate::tools::{self, How, Status};
 use crate::ui::{Tone, Ui};
 
 /// How long a program may take to tell its version.
@@ -24,10 +24,10 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub enum Need {
     /// Nothing works without it.
     Required,
-    /// It makes more possible.
-    Optional,
     /// It comes by itself when it is first needed.
     Fetched,
+    /// It is there and must not be used.
+    Refused,
 }
 
 /// One thing a release may use.
@@ -47,32 +47,19 @@ pub struct Finding {
 
 /// Looks at everything.
 pub fn look(config: &Config, workspace: &Workspace, ui: &Ui) -> Vec<Finding> {
-    let program = |name: &str, need, args: &[&str], purpose: &str, get: &str| Finding {
+    let program = |name: &str, args: &[&str], purpose: &str, get: &str| Finding {
         name: name.to_owned(),
-        need,
+        need: Need::Required,
         found: version(name, args, ui),
         purpose: purpose.to_owned(),
         get: get.to_owned(),
     };
     let mut found = vec![
-        program("cargo", Need::Required, &["--version"], "runs xtask", "https://rustup.rs"),
-        program("go", Need::Required, &["version"], "builds the programs", "Go 1.21 or newer: https://go.dev/dl"),
-        program("git", Need::Required, &["--version"], "says what is released", "your system's package `git`"),
-        program("trivy", Need::Optional, &["--version"], "scans base images and gives severities", trivy::RELEASES),
+        program("cargo", &["--version"], "runs xtask", "https://rustup.rs"),
+        program("go", &["version"], "builds the programs", "Go 1.21 or newer: https://go.dev/dl"),
+        program("git", &["--version"], "says what is released", "your system's package `git`"),
     ];
-    let tools = &config.tools;
-    let fetched = [
-        ("protoc-gen-go", &tools.protoc_gen_go, "generates protobuf code"),
-        ("protoc-gen-go-grpc", &tools.protoc_gen_go_grpc, "generates gRPC code"),
-        ("govulncheck", &tools.govulncheck, "scans Go programs"),
-    ];
-    found.extend(fetched.map(|(name, version, purpose)| Finding {
-        name: format!("{name} {version}"),
-        need: Need::Fetched,
-        found: installed(&workspace.cache.join("tools").join(name), &format!("{version}-")),
-        purpose: purpose.to_owned(),
-        get: "from the Go module proxy, when first needed".to_owned(),
-    }));
+    found.extend(tools(config, workspace, ui));
     found.push(Finding {
         name: "Go vulnerability database".to_owned(),
         need: Need::Fetched,
@@ -81,6 +68,26 @@ pub fn look(config: &Config, workspace: &Workspace, ui: &Ui) -> Vec<Finding> {
         get: "from the Go module proxy, at the first scan".to_owned(),
     });
     found
+}
+
+/// What release.toml pins, each as `cargo xtask tools list` shows it.
+fn tools(config: &Config, workspace: &Workspace, ui: &Ui) -> Vec<Finding> {
+    let finding = |status: Status| {
+        let need = if status.refused.is_some() { Need::Refused } else { Need::Fetched };
+        let get = match (status.refused, status.next) {
+            (Some(why), _) => why,
+            (None, How::Download) => "from its publisher, when first needed".to_owned(),
+            (None, _) => "from the Go module proxy, when first needed".to_owned(),
+        };
+        Finding {
+            name: format!("{} {}", status.name, status.version),
+            need,
+            found: status.found.map(|found| found.how.to_string()),
+            purpose: status.purpose.to_owned(),
+            get,
+        }
+    };
+    tools::survey(&config.tools, workspace.tools.clone(), ui).into_iter().map(finding).collect()
 }
 
 /// Shows what there is; that something required is missing is an error (class preflight).
@@ -93,19 +100,26 @@ pub fn run(config: &Config, workspace: &Workspace, json: bool, ui: &Ui) -> Resul
             let (tone, state) = match (&f.found, f.need) {
                 (Some(version), _) => (Tone::Good, version.clone()),
                 (None, Need::Required) => (Tone::Bad, "missing".to_owned()),
-                (None, Need::Optional) => (Tone::Warn, "not installed".to_owned()),
                 (None, Need::Fetched) => (Tone::Dim, "not yet fetched".to_owned()),
+                (None, Need::Refused) => (Tone::Bad, "refused".to_owned()),
             };
             let get = if f.found.is_some() { String::new() } else { f.get.clone() };
             (tone, vec![f.name.clone(), state, f.purpose.clone(), get])
         });
         ui.table(&["what", "found", "for", "how to get it"], &rows.collect::<Vec<_>>());
     }
-    let missing = found.into_iter().filter(|f| f.need == Need::Required && f.found.is_none());
-    let items: Vec<Item> = missing.map(|f| Item { what: format!("{} is missing", f.name), fix: Some(f.get) }).collect();
+    let items: Vec<Item> = found.into_iter().filter_map(wrong).collect();
     match items.is_empty() {
         true => Ok(()),
-        false => Err(Error::new(Class::Preflight, "something that every release needs is missing").items(items)),
+        false => Err(Error::new(Class::Preflight, "this machine can't make releases as it is").items(items)),
+    }
+}
+
+fn wrong(finding: Finding) -> Option<Item> {
+    match (finding.need, finding.found) {
+        (Need::Required, None) => Some(Item { what: format!("{} is missing", finding.name), fix: Some(finding.get) }),
+        (Need::Refused, _) => Some(Item { what: finding.get, fix: None }),
+        _ => None,
     }
 }
 
@@ -115,10 +129,4 @@ fn version(program: &str, args: &[&str], ui: &Ui) -> Option<String> {
     let said = Run::new(cmd!(shell, "{program} {args...}")).env("GOTOOLCHAIN", "local").limit(LIMIT).read(ui).ok()?;
     let text = String::from_utf8_lossy(&said).into_owned();
     text.lines().find(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned())
-}
-
-fn installed(folder: &Path, prefix: &str) -> Option<String> {
-    let entries = std::fs::read_dir(folder).ok()?.flatten();
-    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    names.filter(|name| name.starts_with(prefix)).max().map(|_| "installed".to_owned())
 }

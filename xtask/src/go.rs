@@ -119,7 +119,7 @@ impl Go {
     /// The program of `package@vVERSION`, built once into `folder/NAME/VERSION/` and kept.
     pub fn install(&self, folder: &Path, package: &str, version: &Version, ui: &Ui) -> Result<PathBuf> {
         let name = package.rsplit('/').next().unwrap_or(package);
-        let program = folder.join(name).join(format!("{version}-{}", self.toolchain())).join(name);
+        let program = kept(folder, name, version, &self.toolchain());
         if !program.is_file() {
             self.build(&Recipe { name, package, version, env: &[], ldflags: "" }, &program, ui)?;
         }
@@ -150,6 +150,12 @@ impl Go {
         step.done("");
         Ok(())
     }
+}
+
+/// Where a program is kept that `toolchain` made. A folder may be shared by machines of several kinds.
+pub fn kept(folder: &Path, name: &str, version: &Version, toolchain: &str) -> PathBuf {
+    let (os, architecture) = (std::env::consts::OS, std::env::consts::ARCH);
+    folder.join(name).join(format!("{version}-{toolchain}-{os}-{architecture}")).join(name)
 }
 
 /// What `go install` makes a program of.

@@ -282,7 +282,7 @@ pub fn version(text: &str) -> Result<Version> {
     })
 }
 
-/// Where a run keeps what it makes: everything below one folder, so that removing it forgets all.
+/// Where a run keeps what it makes: everything but programs below one folder, so that removing it forgets all.
 #[derive(Clone, Debug)]
 pub struct Workspace {
     /// The repository that carries xtask.
@@ -291,4 +291,6 @@ pub struct Workspace {
     pub cache: PathBuf,
     /// Finished releases, `dist`.
     pub dist: PathBuf,
+    /// Programs that are run, kept for every checkout on this machine.
+    pub tools: PathBuf,
 }

@@ -31,8 +31,9 @@ impl Bench {
         let db = VulnDb::open(&go, kept, 24, false, &Ui::silent()).expect("the database can be downloaded");
         let offline = VulnDb::open(&go, kept, 24, true, &Ui::silent()).expect("the database is kept");
         assert_eq!(db, offline);
+        let tools = xtask::tools::machine_cache().expect("the machine has a cache");
         // Results are kept in the folder that goes away: every run scans.
-        let scanner = Govulncheck::install(&go, &GOVULNCHECK, &kept.join("tools"), folder.path(), db, &Ui::silent());
+        let scanner = Govulncheck::install(&go, &GOVULNCHECK, &tools, folder.path(), db, &Ui::silent());
         Bench { folder, scanner: scanner.expect("govulncheck can be installed") }
     }
 

@@ -29,11 +29,10 @@ impl Fixture {
     fn new() -> Fixture {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository");
         let temp = tempfile::tempdir().expect("a folder");
-        let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tools");
+        let tools = xtask::tools::machine_cache().expect("the machine has a cache");
         let cache = temp.path().join("cache");
-        std::fs::create_dir_all(&tools).and_then(|()| std::fs::create_dir(&cache)).expect("folders");
-        std::os::unix::fs::symlink(tools, cache.join("tools")).expect("a link");
-        let workspace = Workspace { root: root.to_owned(), cache, dist: temp.path().join("dist") };
+        std::fs::create_dir(&cache).expect("a folder");
+        let workspace = Workspace { root: root.to_owned(), cache, dist: temp.path().join("dist"), tools };
         let config = Config::load(root, None).expect("release.toml is right");
         let go = Go::new(&config.tools.go, &Ui::silent()).expect("go is installed");
         let fixture = Fixture { temp, config, go, workspace };

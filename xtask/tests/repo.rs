@@ -120,6 +120,8 @@ fn only_the_rooms_that_say_so_start_processes_open_sockets_or_read_the_environme
     ];
     let mut wrong = Vec::new();
     for (name, text) in sources() {
+        // Constants of the compiler's, not of whoever runs it.
+        let text = text.replace("std::env::consts", "");
         for (word, rooms) in rules {
             if text.contains(word) && !rooms.contains(&room(&name)) {
                 wrong.push(format!("{name} has {word}"));

@@ -15,6 +15,7 @@ use crate::plan::Workspace;
 use crate::publish;
 use crate::remote::{self, LayoutDestination, RegistryDestination, Remote};
 use crate::source::{self, Source};
+use crate::tools;
 use crate::ui::Ui;
 
 /// The state of a command.
@@ -32,7 +33,10 @@ impl Context {
         let here = std::env::current_dir().attempt(|| "find the current folder".into())?;
         // Cargo runs xtask in the caller's folder; the repository is the one that has release.toml.
         let root = here.ancestors().find(|folder| folder.join(config::FILE).is_file()).unwrap_or(&here).to_owned();
-        let workspace = Workspace { cache: root.join("target/xtask"), dist: root.join("dist"), root };
+        let cache = root.join("target/xtask");
+        // A user without a home keeps programs with everything else.
+        let tools = tools::machine_cache().unwrap_or_else(|_| cache.join("tools"));
+        let workspace = Workspace { cache, dist: root.join("dist"), tools, root };
         Ok(Context { workspace, ui: Ui::new(global.verbose), here, config_file: global.config })
     }
 

@@ -152,12 +152,12 @@ fn scan_images(
     store: &Store,
 ) -> Result<Scanned> {
     let cache = &context.workspace.cache;
-    let (tools, layouts) = (cache.join("tools"), cache.join("layouts"));
+    let layouts = cache.join("layouts");
     let layout_of = |image: &crate::build::BuiltImage| export(image, store, &layouts);
     let options = scan::Options {
         offline: how.offline,
         trivy: trivy::Use::WhenInstalled,
-        tools_folder: &tools,
+        tools_folder: &context.workspace.tools,
         cache_folder: cache,
     };
     scan::scan(built, sboms, &options, go, &layout_of, &context.ui)

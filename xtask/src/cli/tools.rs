@@ -3,7 +3,9 @@
 use clap::{Args, Subcommand};
 
 use super::context::Context;
+use crate::config::Config;
 use crate::error::{Class, Context as _, Error, Item, Result};
+use crate::go::Go;
 use crate::tools::{self, How, Mirror, Status, Toolbox, Wish};
 use crate::ui::Tone;
 
@@ -91,7 +93,7 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<()> {
 }
 
 fn list(context: &Context, options: &List) -> Result<()> {
-    let all = tools::survey(&context.config()?.tools, tools::machine_cache()?, &context.ui);
+    let all = tools::survey(&context.config()?.tools, context.workspace.tools.clone(), &context.ui);
     if options.json {
         context.ui.data(&serde_json::to_string_pretty(&all).attempt(|| "write JSON".into())?);
     } else {
@@ -119,7 +121,7 @@ fn row(status: &Status) -> (Tone, Vec<String>) {
 fn install(context: &Context, options: &Install) -> Result<()> {
     let config = context.config()?;
     let go = context.go(&config)?;
-    let toolbox = toolbox(&config, &go, &options.from)?;
+    let toolbox = toolbox(context, &config, &go, &options.from);
     let names = match options.names.is_empty() {
         true => tools::pinned(&config.tools),
         false => options.names.clone(),
@@ -150,12 +152,13 @@ fn lock(context: &Context, options: &Lock) -> Result<()> {
 fn path(context: &Context, options: &Path) -> Result<()> {
     let config = context.config()?;
     let go = context.go(&config)?;
-    let path = toolbox(&config, &go, &options.from)?.get(&options.name, &context.ui)?;
+    let path = toolbox(context, &config, &go, &options.from).get(&options.name, &context.ui)?;
     context.ui.data(&path.display().to_string());
     Ok(())
 }
 
-fn toolbox<'a>(config: &'a crate::config::Config, go: &'a crate::go::Go, from: &From) -> Result<Toolbox<'a>> {
-    let toolbox = Toolbox::new(&config.tools, go, tools::machine_cache()?, from.mirror.clone(), from.offline);
-    Ok(if from.compile { toolbox.compiling() } else { toolbox })
+fn toolbox<'a>(context: &Context, config: &'a Config, go: &'a Go, from: &From) -> Toolbox<'a> {
+    let cache = context.workspace.tools.clone();
+    let toolbox = Toolbox::new(&config.tools, go, cache, from.mirror.clone(), from.offline);
+    if from.compile { toolbox.compiling() } else { toolbox }
 }

@@ -70,8 +70,7 @@ pub fn prepare(
     workspace: &Workspace,
     ui: &Ui,
 ) -> Result<Prepared> {
-    let programs = workspace.cache.join("tools");
-    let install = |plugin: &plugin::Plugin| go.install(&programs, plugin.package, &plugin.version, ui);
+    let install = |plugin: &plugin::Plugin| go.install(&workspace.tools, plugin.package, &plugin.version, ui);
     let overlay =
         overlay::prepare(&source, config, &plugin::plugins(tools), &go.toolchain(), &workspace.cache, install, ui)?;
     Ok(Prepared { source, overlay })

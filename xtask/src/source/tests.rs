@@ -25,7 +25,8 @@ impl Fixture {
     fn new() -> Fixture {
         let temp = tempfile::tempdir().unwrap();
         let root = temp.path().join("workspace");
-        let workspace = Workspace { cache: root.join("target/xtask"), dist: root.join("dist"), root };
+        let workspace =
+            Workspace { cache: root.join("target/xtask"), dist: root.join("dist"), tools: root.join("tools"), root };
         std::fs::create_dir_all(&workspace.root).unwrap();
         let fixture = Fixture { temp, workspace };
         std::fs::create_dir(fixture.repo()).unwrap();

@@ -10,6 +10,7 @@ use semver::Version;
 
 use crate::config::Checksum;
 use crate::error::{Context, Error, Result};
+use crate::go;
 use crate::ui::Ui;
 
 /// What a folder that is still being filled is called; one that is found under the lock was left by a killed run.
@@ -39,10 +40,9 @@ impl Shelf {
         self.folder.join(format!("{version}-sha256-{sha256}")).join(&self.name)
     }
 
-    /// Where the program stands that a toolchain made. A cache may be shared by machines of several kinds.
+    /// Where the program stands that a toolchain made.
     pub(super) fn built(&self, version: &Version, toolchain: &str) -> PathBuf {
-        let machine = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
-        self.folder.join(format!("{version}-{toolchain}-{machine}")).join(&self.name)
+        go::kept(self.folder.parent().unwrap_or(Path::new(".")), &self.name, version, toolchain)
     }
 
     /// Keeps other runs from getting the same program until it is dropped; waits while another one is at it.
