@@ -14,7 +14,7 @@ pub(super) struct Known {
     pub(super) name: &'static str,
     /// What it is for.
     pub(super) purpose: &'static str,
-    /// Makes it tell its version; `None` where it can't without the network, so that one on the PATH is never used.
+    /// Makes it tell its version; `None` where it can't, or not without the network: one on the PATH is never used.
     pub(super) ask: Option<&'static [&'static str]>,
     /// What its publisher offers ready to run.
     pub(super) release: Option<Release>,
@@ -144,7 +144,7 @@ pub(super) const KNOWN: &[Known] = &[
     Known {
         name: "kubectl-validate",
         purpose: "checks manifests against Kubernetes' schemas",
-        ask: Some(&["--version"]),
+        ask: None,
         release: Some(Release {
             file: "https://github.com/kubernetes-sigs/kubectl-validate/releases/download/v{version}/kubectl-validate_{machine}.tar.gz",
             list: "https://github.com/kubernetes-sigs/kubectl-validate/releases/download/v{version}/checksums.txt",

@@ -2,7 +2,8 @@
 //!
 //! What release.toml pins is installed by the toolbox that users have; its versions are written nowhere else.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use xtask::config::Config;
 use xtask::go::Go;
@@ -93,4 +94,17 @@ pub(crate) fn registry() -> PathBuf {
 /// ko, the peer in benchmarks.
 pub(crate) fn ko() -> PathBuf {
     install("github.com/google/ko", "0.19.1")
+}
+
+/// The program is taken from the PATH by `xtask tools list`, which asks it for its version and wants the pinned one.
+#[track_caller]
+pub(crate) fn assert_found_at_its_version(program: &Path) {
+    let (name, folder) = (program.file_name().expect("a name"), program.parent().expect("a folder"));
+    let empty = tempfile::tempdir().expect("a folder");
+    let mut list = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    list.args(["tools", "list", "--json"]).current_dir(checkout()).env("PATH", folder);
+    let output = list.env("XDG_CACHE_HOME", empty.path()).output().expect("xtask runs");
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).expect("xtask wrote JSON");
+    let row = rows.iter().find(|row| row["name"].as_str() == name.to_str()).expect("it is listed");
+    assert_eq!(row["found"]["path"].as_str().map(Path::new), Some(program), "{row}");
 }
