@@ -5,10 +5,10 @@ GOVERSE_ETCD_PREFIX: {{ .Values.etcd.prefix | quote }}
 {{- end }}
 
 {{- /* The name that kustomize gives a generated ConfigMap: a hash of its content, so that a change of the content
-rolls the pods. Kustomize writes the hash in an alphabet without vowels and look-alikes. */}}
+rolls the pods. Kustomize leaves the name empty when it hashes, and writes five digits as other letters. */}}
 {{- define "goverse.config" -}}
 {{- $data := include "goverse.configData" . | fromYaml -}}
-{{- $hash := dict "data" $data "kind" "ConfigMap" "name" "goverse-config" | toJson | sha256sum | trunc 10 -}}
+{{- $hash := dict "data" $data "kind" "ConfigMap" "name" "" | toJson | sha256sum | trunc 10 -}}
 {{- $hash = $hash | replace "0" "g" | replace "1" "h" | replace "3" "k" | replace "a" "m" | replace "e" "t" -}}
 goverse-config-{{ $hash }}
 {{- end }}
