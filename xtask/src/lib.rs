@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod error;
 pub mod fs;
 pub mod go;
+pub mod k8s;
 pub mod oci;
 pub mod pin;
 pub mod plan;

@@ -87,6 +87,7 @@ fn imports_run_one_way() {
         ("bundle", &["sbom", "scan", "record"][..]),
         ("preflight", &["plan", "publish", "source", "pin"][..]),
         ("doctor", &["plan", "scan", "go", "tools"][..]),
+        ("k8s", &[][..]),
         ("ci", &["plan", "go", "source", "tools"][..]),
     ]);
     // The ground rooms' own lists are exact; all others may stand on the ground.

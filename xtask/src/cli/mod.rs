@@ -3,6 +3,7 @@
 //! Takes arguments and the environment, read once, gives calls. Never decides what a stage does.
 
 mod context;
+mod k8s;
 mod options;
 mod pin;
 mod release;
@@ -42,6 +43,8 @@ enum Command {
     Scan(options::Scan),
     /// Write a version's digests into the Kubernetes manifests
     Pin(options::Pin),
+    /// Render and check the Kubernetes manifests
+    K8s(k8s::K8s),
     /// Pull a released version back and check every byte of it
     Verify(options::Verify),
     /// List what is installed, what is missing, and how to get it
@@ -62,6 +65,7 @@ impl Cli {
             Command::Build(options) => release::build(&context, &options),
             Command::Scan(options) => release::scan(&context, &options),
             Command::Pin(options) => pin::pin(&context, &options),
+            Command::K8s(options) => k8s::run(&context, &options),
             Command::Verify(options) => pin::verify(&context, &options),
             Command::Doctor(options) => doctor::run(&context.config()?, &context.workspace, options.json, &context.ui),
             Command::Tools(options) => tools::run(&context, &options),

@@ -3,6 +3,7 @@
 //! Takes the file's text, gives a [`Config`] in which every value has been checked. An error has file, line and
 //! column. Starts no process, opens no socket, and reads no file but the one it is given.
 
+mod k8s;
 mod tags;
 mod tools;
 mod types;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+pub use k8s::{Flow, K8s, Peer};
 pub use tags::{TagTemplate, TagTemplates};
 pub use tools::{Checksum, Machine, PinnedTool, Tools, hijacked};
 pub use types::{
@@ -46,6 +48,9 @@ pub struct Config {
     /// Which manifests are pinned.
     #[serde(default)]
     pub pin: Pin,
+    /// What manifests are checked against.
+    #[serde(default)]
+    pub k8s: K8s,
     /// Pinned versions of the programs that are run.
     pub tools: Tools,
 }
