@@ -124,7 +124,11 @@ pub(super) struct Scan {
 #[derive(Debug, Args)]
 pub(super) struct Pin {
     /// A released version, v1.2.0
-    pub version: String,
+    #[arg(required_unless_present = "external")]
+    pub version: Option<String>,
+    /// Pin the images of others instead, to what their registries have under their tags
+    #[arg(long, conflicts_with_all = ["version", "from"])]
+    pub external: bool,
     /// Where it was released [default: publish.to]
     #[arg(long, value_name = "DESTINATION")]
     pub from: Option<Destination>,

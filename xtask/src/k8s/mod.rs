@@ -5,6 +5,7 @@
 
 mod check;
 mod diff;
+mod external;
 mod object;
 mod render;
 mod source;
@@ -16,6 +17,7 @@ use serde::Serialize;
 
 pub use check::{Facts, check};
 pub use diff::{at_revision, diff};
+pub use external::{External, external};
 pub use object::Object;
 pub use render::{Programs, Rendered, Target, render, targets};
 pub use source::Sources;

@@ -45,8 +45,8 @@ impl Sources {
             if !is_yaml || !entry.file_type().is_file() {
                 continue;
             }
-            let text = String::from_utf8_lossy(&fs::read_small(entry.path(), MAX_BYTES)?).into_owned();
-            match file.components().any(|part| part.as_os_str() == "templates") {
+            let text = text(entry.path())?;
+            match in_templates(&file) {
                 true => _ = sources.templates.insert(file, text),
                 false => sources.add(&file, &text)?,
             }
@@ -107,6 +107,16 @@ impl Sources {
         let at = text.get(from..).and_then(|rest| rest.find(&named)).map_or(from, |at| from + at);
         Place::at(file, text, at).to_string()
     }
+}
+
+/// A manifest's text; what is not UTF-8 in it is for `pin` to refuse.
+pub(super) fn text(path: &Path) -> Result<String> {
+    Ok(String::from_utf8_lossy(&fs::read_small(path, MAX_BYTES)?).into_owned())
+}
+
+/// Whether a file is a chart's template, which is not YAML.
+pub(super) fn in_templates(file: &Path) -> bool {
+    file.components().any(|part| part.as_os_str() == "templates")
 }
 
 /// Whether a rendered name is `source`, with the hash that kustomize adds to generated ones or without.

@@ -1,4 +1,5 @@
-//! Which scalars of a document are images: the container lists and image volumes of anything with a `kind`.
+//! Which scalars of a document are images: the container lists and image volumes of anything with a `kind`, and
+//! any `image` in a chart's values.
 //!
 //! Takes a document, notes edits. Follows each alias once for every role a node can play, so its work is bounded by
 //! the text whatever refers to what; an aliased image is edited where it is written. Never looks into strings: YAML
@@ -25,6 +26,8 @@ enum Role {
     Volume,
     /// `volumes[].image`, whose `reference` is an image (core/v1 ImageVolumeSource).
     ImageVolume,
+    /// Anything in a chart's values, where an image has no kind around it.
+    Values,
 }
 
 impl Role {
@@ -33,6 +36,7 @@ impl Role {
         match (self, key) {
             // A merged mapping (YAML 1.1 `<<`) stands for the mapping it is merged into.
             (role, "<<") => role,
+            (Role::Values, _) => Role::Values,
             (Role::Volume, "image") => Role::ImageVolume,
             (_, "volumes") => Role::Volumes,
             (_, key) if CONTAINER_LISTS.contains(&key) => Role::Containers,
@@ -52,11 +56,17 @@ impl Role {
     /// The key whose value is an image.
     fn image_key(self) -> Option<&'static str> {
         match self {
-            Role::Container => Some("image"),
+            Role::Container | Role::Values => Some("image"),
             Role::ImageVolume => Some("reference"),
             _ => None,
         }
     }
+}
+
+/// Whether a file holds values of a chart: `values.yaml`, or one of its variants, `values-staging.yaml`.
+fn is_values(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name == "values.yaml" || (name.starts_with("values-") && name.ends_with(".yaml"))
 }
 
 /// A document being searched.
@@ -76,15 +86,16 @@ impl<'a> Finder<'a> {
             return self.kustomization();
         }
         match self.document.get(0, "kind").and_then(|kind| self.document.scalar(kind)) {
-            Some(_) => self.objects(),
+            Some(_) => self.objects(Role::Other),
+            None if is_values(self.path) => self.objects(Role::Values),
             None => Ok(()),
         }
     }
 
-    fn objects(&mut self) -> Result<()> {
+    fn objects(&mut self, root: Role) -> Result<()> {
         let document = self.document;
         let mut seen = vec![0_u8; document.len()];
-        let mut todo = vec![(0, Role::Other)];
+        let mut todo = vec![(0, root)];
         while let Some((id, role)) = todo.pop() {
             let Some((id, node)) = document.resolve(id) else { continue };
             let Some(roles) = seen.get_mut(id) else { continue };

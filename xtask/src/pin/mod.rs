@@ -112,8 +112,8 @@ impl FileEdits {
 /// What has to change in `text` so that every image value of `targets` is pinned. Pure; `path` decides whether it is
 /// a kustomization and is named in errors.
 ///
-/// Images are the `image` of containers in anything with a `kind`, image volumes, and the `images` of a
-/// kustomization. Text that isn't YAML, a duplicate `image` key and an image that is a template are errors of class
+/// Images are the `image` of containers in anything with a `kind`, image volumes, the `images` of a kustomization, and
+/// any `image` in a chart's `values.yaml`. Text that isn't YAML, a duplicate `image` key and an image that is a template are errors of class
 /// `Usage` with their place.
 pub fn edits(path: &Path, text: &str, targets: &[Target]) -> Result<FileEdits> {
     let offsets = Offsets::new(text);

@@ -327,3 +327,14 @@ fn five_megabytes_are_pinned() -> Result<()> {
     assert!(text.len() > 4 << 20);
     check(&text, "goverse-node:v1")
 }
+
+#[test]
+fn the_values_of_a_chart_are_pinned() -> Result<()> {
+    let values = "node:\n  image: goverse-node:v0.0.0 # ours\n  pull: Always\netcd:\n  image: quay.io/coreos/etcd:v3\n";
+    let expected = values.replace("goverse-node:v0.0.0", &node());
+    assert_eq!(pin_as("values.yaml", values)?, expected);
+    assert_eq!(pin_as("values-staging.yaml", values)?, expected);
+    // The same text elsewhere says nothing of containers.
+    assert_eq!(pin_as("settings.yaml", values)?, values);
+    Ok(())
+}
