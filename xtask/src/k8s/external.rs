@@ -60,7 +60,14 @@ fn is_below(name: &str, repository: &str) -> bool {
 fn clash(first: &External, second: &External) -> Item {
     let tag = |one: &External| one.reference.tag.clone().unwrap_or_else(|| "none".into());
     Item {
-        what: format!("{}: {} has tag {}, at {} it has {}", second.place, second.name, tag(second), first.place, tag(first)),
+        what: format!(
+            "{}: {} has tag {}, at {} it has {}",
+            second.place,
+            second.name,
+            tag(second),
+            first.place,
+            tag(first)
+        ),
         fix: Some("give both the same".into()),
     }
 }

@@ -108,3 +108,24 @@ pub(crate) fn assert_found_at_its_version(program: &Path) {
     let row = rows.iter().find(|row| row["name"].as_str() == name.to_str()).expect("it is listed");
     assert_eq!(row["found"]["path"].as_str().map(Path::new), Some(program), "{row}");
 }
+
+/// Prometheus' checks of rules. Its module replaces others, so `go install` refuses it; a module of our own that
+/// requires it is built instead.
+pub(crate) fn promtool() -> PathBuf {
+    const VERSION: &str = "0.306.0";
+    const PACKAGE: &str = "github.com/prometheus/prometheus/cmd/promtool";
+    let shelf = checkout().join("target/xtask/tools/promtool").join(VERSION);
+    let program = shelf.join("promtool");
+    if program.is_file() {
+        return program;
+    }
+    let beside = tempfile::tempdir_in(checkout().join("target")).expect("a folder to build in");
+    std::fs::write(beside.path().join("go.mod"), "module promtool\n\ngo 1.26.0\n").expect("it can be written");
+    let got = format!("{PACKAGE}@v{VERSION}");
+    for arguments in [&["get", &got][..], &["build", "-mod=mod", "-trimpath", "-o", "promtool", PACKAGE]] {
+        go().run(beside.path(), None, arguments).and_then(|run| run.read(&Ui::new(false))).expect("promtool builds");
+    }
+    std::fs::create_dir_all(&shelf).expect("the shelf can be made");
+    std::fs::rename(beside.path().join("promtool"), &program).expect("it can be put there");
+    program
+}
