@@ -8,6 +8,7 @@ pub mod cmd;
 pub mod config;
 pub mod doctor;
 pub mod error;
+pub mod exchange;
 pub mod fs;
 pub mod go;
 pub mod k8s;

@@ -47,6 +47,15 @@ pub struct BuiltImage {
     pub platforms: Vec<BuiltPlatform>,
 }
 
+impl BuiltImage {
+    /// An image of these platforms, which are in the order of the plan; its index is written into the store.
+    pub fn join(plan: &ImagePlan, platforms: Vec<BuiltPlatform>, store: &Store) -> Result<BuiltImage> {
+        let index = image::index(plan, &platforms)?;
+        store.put(&index)?;
+        Ok(BuiltImage { plan: plan.clone(), index: index.descriptor, platforms })
+    }
+}
+
 /// One image for one platform.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BuiltPlatform {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::assemble::{Parts, assemble};
 use super::base::{self, Base};
-use super::{Builder, Built, BuiltImage, BuiltPlatform, image};
+use super::{Builder, Built, BuiltImage, BuiltPlatform};
 use crate::error::{Context, Error, Result};
 use crate::go::Go;
 use crate::oci::store::Store;
@@ -44,10 +44,7 @@ impl Builder for Native<'_> {
         let shares =
             pool::map(&plan.platforms, pool::cores(), |platform| self.platform(plan, platform, source, store, ui))?;
         let images = plan.images.iter().enumerate().map(|(at, image)| {
-            let platforms: Vec<_> = shares.iter().filter_map(|share| share.get(at).cloned()).collect();
-            let index = image::index(image, &platforms)?;
-            store.put(&index)?;
-            Ok(BuiltImage { plan: image.clone(), index: index.descriptor, platforms })
+            BuiltImage::join(image, shares.iter().filter_map(|share| share.get(at).cloned()).collect(), store)
         });
         let images = images.collect::<Result<Vec<_>>>()?;
         step.done("");

@@ -4,6 +4,7 @@
 
 mod context;
 mod k8s;
+mod exchange;
 mod options;
 mod pin;
 mod release;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::exchange::{Export, Import};
 use crate::config::{Base, Compression, Destination, SourceSpec};
 use crate::oci::Platform;
 use crate::plan::Overrides;
@@ -68,6 +69,8 @@ pub(super) struct Release {
     pub to: Where,
     #[command(flatten)]
     pub how: How,
+    #[command(flatten)]
+    pub import: Import,
     /// Build a source that differs from its commit, or has none; the record says so
     #[arg(long)]
     pub allow_dirty: bool,
@@ -107,6 +110,8 @@ pub(super) struct Build {
     pub version: String,
     #[command(flatten)]
     pub what: What,
+    #[command(flatten)]
+    pub export: Export,
     /// Print the digests as JSON
     #[arg(long)]
     pub json: bool,

@@ -9,6 +9,7 @@ use crate::build::{Builder as _, Built, export};
 use crate::bundle::Draft;
 use crate::config::{Config, Destination};
 use crate::error::Result;
+use crate::exchange::{self, Share};
 use crate::go::Go;
 use crate::oci::store::Store;
 use crate::pin;
@@ -46,10 +47,13 @@ pub(super) fn release(context: &Context, options: &options::Release) -> Result<(
     let job = Job::new(context, &options.version, &options.what, options.to.to.as_ref())?;
     let ui = &context.ui;
     let destination = context.destination(&job.plan.destination, &job.plan.repositories());
-    let (destination, go) = check(context, &job, destination, options.allow_dirty)?;
+    let (destination, go, shares) = check(context, &job, destination, options)?;
     let store = context.store();
 
-    let built = build_images(context, &job, &go, &store)?;
+    let built = match shares.is_empty() {
+        true => build_images(context, &job, &go, &store)?,
+        false => import_images(context, &job, &shares, &store)?,
+    };
     let sboms = sbom::generate(&built, ui)?;
     let scanned = match &options.skip_scan {
         Some(reason) => Scanned::skipped(built, sboms, reason),
@@ -89,7 +93,10 @@ pub(super) fn release(context: &Context, options: &options::Release) -> Result<(
 pub(super) fn build(context: &Context, options: &options::Build) -> Result<()> {
     let _lock = context.lock()?;
     let job = Job::new(context, &options.version, &options.what, None)?;
-    let built = build_images(context, &job, &context.go(&job.config)?, &context.store())?;
+    options.export.check()?;
+    let store = context.store();
+    let built = build_images(context, &job, &context.go(&job.config)?, &store)?;
+    options.export.write(context, &built, &store)?;
     summary::built(&built, None, &context.ui);
     if options.json {
         context.ui.data(&summary::json(&summary::Digests::of(&built))?);
@@ -120,17 +127,22 @@ fn check(
     context: &Context,
     job: &Job,
     destination: Result<Box<dyn publish::Destination>>,
-    allow_dirty: bool,
-) -> Result<(Box<dyn publish::Destination>, Go)> {
+    options: &options::Release,
+) -> Result<(Box<dyn publish::Destination>, Go, Vec<Share>)> {
     let mut failures = Failures::default();
-    preflight::source(&job.plan, &job.source, allow_dirty, &mut failures);
+    preflight::source(&job.plan, &job.source, options.allow_dirty, &mut failures);
     preflight::pins(&job.plan, &context.pin_folders(&job.config), &mut failures);
     let destination = failures.keep(destination);
     if let Some(destination) = &destination {
         preflight::destination(&job.plan, &**destination, &mut failures);
     }
     let go = failures.keep(context.go(&job.config));
-    failures.stop(destination.zip(go))
+    let folders = &options.import.folders;
+    let shares = match folders.is_empty() {
+        true => Some(Vec::new()),
+        false => failures.keep(exchange::read(folders, &job.plan)),
+    };
+    failures.stop(destination.zip(go).zip(shares).map(|((destination, go), shares)| (destination, go, shares)))
 }
 
 fn build_images(context: &Context, job: &Job, go: &Go, store: &Store) -> Result<Built> {
@@ -139,6 +151,14 @@ fn build_images(context: &Context, job: &Job, go: &Go, store: &Store) -> Result<
     let source = source::prepare(job.source.clone(), &job.config.source, &job.plan.tools, go, workspace, ui)?;
     let open_base = |base: &crate::config::Base| context.base(base);
     let built = Native { go, workspace, open_base: &open_base }.build(&job.plan, &source, store, ui)?;
+    context.save_built(&built)?;
+    Ok(built)
+}
+
+/// What other machines built, as if it had been built here.
+fn import_images(context: &Context, job: &Job, shares: &[Share], store: &Store) -> Result<Built> {
+    context.forget_built()?;
+    let built = exchange::import(shares, &job.plan, store, &context.workspace, &context.ui)?;
     context.save_built(&built)?;
     Ok(built)
 }
