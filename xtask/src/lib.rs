@@ -12,6 +12,7 @@ pub mod exchange;
 pub mod fs;
 pub mod go;
 pub mod k8s;
+pub mod notes;
 pub mod oci;
 pub mod pin;
 pub mod plan;

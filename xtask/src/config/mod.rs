@@ -4,6 +4,7 @@
 //! column. Starts no process, opens no socket, and reads no file but the one it is given.
 
 mod k8s;
+mod release;
 mod tags;
 mod tools;
 mod types;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 pub use k8s::{Flow, K8s, Peer};
+pub use release::Release;
 pub use tags::{TagTemplate, TagTemplates};
 pub use tools::{Checksum, Machine, PinnedTool, Tools, hijacked};
 pub use types::{
@@ -42,6 +44,9 @@ pub struct Config {
     pub images: BTreeMap<Spanned<String>, Image>,
     /// Where they go.
     pub publish: Publish,
+    /// What a version has to come with.
+    #[serde(default)]
+    pub release: Release,
     /// What may go out.
     #[serde(default)]
     pub scan: Scan,

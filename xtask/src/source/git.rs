@@ -17,7 +17,7 @@ use crate::ui::Ui;
 pub(super) const SCHEMES: &[&str] = &["https", "ssh", "file", "git"];
 
 /// The longest git may take over a repository on disk.
-pub(super) const LOCAL_LIMIT: Duration = Duration::from_secs(60);
+pub const LOCAL_LIMIT: Duration = Duration::from_secs(60);
 
 /// Set by git for its hooks, among others: they would point it at another repository than the folder's.
 const DROPPED: &[&str] = &[
@@ -32,7 +32,7 @@ const DROPPED: &[&str] = &[
 ];
 
 /// A login in a URL: what is kept from sight, and how git gets it all the same.
-pub(super) struct Login {
+pub struct Login {
     /// `user:password`, or a token.
     pub(super) userinfo: String,
     /// The URL with it.
@@ -42,7 +42,7 @@ pub(super) struct Login {
 }
 
 /// The git program.
-pub(super) struct Git<'a> {
+pub struct Git<'a> {
     shell: Shell,
     login: Option<Login>,
     ui: &'a Ui,
@@ -50,18 +50,18 @@ pub(super) struct Git<'a> {
 
 impl<'a> Git<'a> {
     /// Git with the user's own settings; `login` stands in wherever its clean URL is named.
-    pub(super) fn new(login: Option<Login>, ui: &'a Ui) -> Result<Git<'a>> {
+    pub fn new(login: Option<Login>, ui: &'a Ui) -> Result<Git<'a>> {
         let shell = Shell::new().attempt(|| "find the current folder".into())?;
         Ok(Git { shell, login, ui })
     }
 
     /// `git ARGS` in `folder`, whatever its status.
-    pub(super) fn output(&self, folder: &Path, args: &[&str], stdin: &str, limit: Duration) -> Result<Output> {
+    pub fn output(&self, folder: &Path, args: &[&str], stdin: &str, limit: Duration) -> Result<Output> {
         Run::new(self.command(folder, args)).stdin(stdin).limit(limit).output(self.ui)
     }
 
     /// What `git ARGS` prints in `folder`; any status but 0 is an error.
-    pub(super) fn read(&self, folder: &Path, args: &[&str], limit: Duration) -> Result<Vec<u8>> {
+    pub fn read(&self, folder: &Path, args: &[&str], limit: Duration) -> Result<Vec<u8>> {
         let line = self.command(folder, args).to_string();
         let output = self.output(folder, args, "", limit)?;
         match output.status.success() {
@@ -71,7 +71,7 @@ impl<'a> Git<'a> {
     }
 
     /// What git had to say, without the login.
-    pub(super) fn said(&self, output: &Output) -> String {
+    pub fn said(&self, output: &Output) -> String {
         let text = String::from_utf8_lossy(&output.stderr);
         let text = text.trim_end();
         match &self.login {

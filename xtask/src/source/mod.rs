@@ -3,7 +3,7 @@
 //! Takes a [`SourceSpec`], gives [`Prepared`]. Never writes into a checkout: what git is asked takes no lock, and
 //! generated code lives in the cache. Submodules and Git LFS are not fetched.
 
-mod git;
+pub mod git;
 mod overlay;
 mod path;
 mod plugin;
