@@ -11,6 +11,7 @@ use xshell::{Shell, cmd};
 use crate::cmd::Run;
 use crate::config::{Config, SourceSpec};
 use crate::error::{Context, Error, Item, Result};
+use crate::gha::{Group, Runner};
 use crate::go::Go;
 use crate::plan::Workspace;
 use crate::source;
@@ -63,8 +64,9 @@ pub fn run(config: &Config, workspace: &Workspace, options: &Options, ui: &Ui) -
         let names = CHECKS.iter().map(|c| c.name).collect::<Vec<_>>().join(", ");
         return Err(Error::usage("no such check").hint(format!("there are {names}; some only with --all")));
     }
-    let mut failed = Vec::new();
+    let (runner, mut failed) = (Runner::detect(), Vec::new());
     for check in chosen {
+        let _group = Group::begin(runner.as_ref(), check.name, ui);
         ui.line(Tone::Plain, &format!("── {}", check.name));
         let step = ui.step(check.name);
         match (check.run)(&bench) {

@@ -170,6 +170,21 @@ impl Error {
         &self.0.message
     }
 
+    /// The headline with its place and its causes, without items and hint.
+    pub fn headline(&self) -> String {
+        Headline(&self.0).to_string()
+    }
+
+    /// Where in a file of the user's, when it is about one.
+    pub fn place(&self) -> Option<&Place> {
+        self.0.place.as_ref()
+    }
+
+    /// The failures found together.
+    pub fn listed(&self) -> &[Item] {
+        &self.0.items
+    }
+
     /// The remedy, where one is known.
     pub fn hint_text(&self) -> Option<&str> {
         self.0.hint.as_deref()

@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod error;
 pub mod exchange;
 pub mod fs;
+pub mod gha;
 pub mod go;
 pub mod k8s;
 pub mod notes;

@@ -4,13 +4,18 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use xtask::cli::Cli;
+use xtask::gha::Runner;
 use xtask::ui::{Tone, Ui};
 
 fn main() -> ExitCode {
     match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
-            Ui::new(false).line(Tone::Plain, &format!("{} {err}", Tone::Bad.paint("error:")));
+            let ui = Ui::new(false);
+            ui.line(Tone::Plain, &format!("{} {err}", Tone::Bad.paint("error:")));
+            if let Some(runner) = Runner::detect() {
+                runner.failed(&err, &ui);
+            }
             ExitCode::from(err.class() as u8)
         }
     }

@@ -9,6 +9,7 @@ use super::options::{Global, What};
 use crate::build::Built;
 use crate::config::{self, Config, Destination, Repository, SourceSpec};
 use crate::error::{Context as _, Error, Result};
+use crate::gha::Runner;
 use crate::go::Go;
 use crate::oci::store::Store;
 use crate::plan::Workspace;
@@ -24,6 +25,8 @@ pub struct Context {
     pub workspace: Workspace,
     /// What a person sees.
     pub ui: Ui,
+    /// The runner of GitHub Actions that this runs under.
+    pub runner: Option<Runner>,
     here: PathBuf,
     config_file: Option<PathBuf>,
 }
@@ -38,6 +41,14 @@ impl Context {
         let tools = tools::machine_cache().unwrap_or_else(|_| cache.join("tools"));
         let workspace = Workspace { cache, dist: root.join("dist"), tools, root };
         Ok(Context { workspace, ui: Ui::new(global.verbose), here, config_file: global.config })
+        let workspace = Workspace { cache: root.join("target/xtask"), dist: root.join("dist"), root };
+        Ok(Context {
+            workspace,
+            ui: Ui::new(global.verbose),
+            runner: Runner::detect(),
+            here,
+            config_file: global.config,
+        })
     }
 
     pub(super) fn config(&self) -> Result<Config> {
@@ -71,8 +82,13 @@ impl Context {
     }
 
     pub(super) fn source_spec(&self, config: &Config, what: &What) -> SourceSpec {
+        self.spec(config, what.source.as_ref())
+    }
+
+    /// The source that is named, or else the table's.
+    pub(super) fn spec(&self, config: &Config, named: Option<&SourceSpec>) -> SourceSpec {
         let default = || SourceSpec::Path(self.workspace.root.join(config.source.path.as_path()));
-        what.source.clone().unwrap_or_else(default)
+        named.cloned().unwrap_or_else(default)
     }
 
     pub(super) fn source(&self, config: &Config, what: &What) -> Result<Source> {

@@ -24,7 +24,7 @@ pub(super) struct Export {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "On several machines")]
 pub(super) struct Import {
-    /// Build nothing; take what `build --export` wrote, one folder or more
+    /// Build nothing; take what `build --export` wrote: its folder, or one that holds several; may be repeated
     #[arg(long = "import", value_name = "DIR")]
     pub folders: Vec<PathBuf>,
 }

@@ -5,6 +5,8 @@
 mod context;
 mod k8s;
 mod exchange;
+mod gha;
+mod notes;
 mod options;
 mod pin;
 mod release;
@@ -48,6 +50,11 @@ enum Command {
     K8s(k8s::K8s),
     /// Pull a released version back and check every byte of it
     Verify(options::Verify),
+    /// Print the release notes of a version as Markdown
+    Notes(notes::Options),
+    /// What a job of GitHub Actions does
+    #[command(subcommand)]
+    Gha(gha::Command),
     /// List what is installed, what is missing, and how to get it
     Doctor(options::Doctor),
     /// List the tools that are run, get them, and pin their checksums
@@ -68,6 +75,8 @@ impl Cli {
             Command::Pin(options) => pin::pin(&context, &options),
             Command::K8s(options) => k8s::run(&context, &options),
             Command::Verify(options) => pin::verify(&context, &options),
+            Command::Notes(options) => notes::notes(&context, &options),
+            Command::Gha(command) => gha::run(&context, command),
             Command::Doctor(options) => doctor::run(&context.config()?, &context.workspace, options.json, &context.ui),
             Command::Tools(options) => tools::run(&context, &options),
             Command::Ci(options) => ci::run(&context.config()?, &context.workspace, &options, &context.ui),

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::context::Context;
-use super::{options, summary};
+use super::notes::Told;
+use super::{gha, notes, options, summary};
 use crate::build::native::Native;
 use crate::build::{Builder as _, Built, export};
 use crate::bundle::Draft;
@@ -41,8 +42,29 @@ impl Job {
     }
 }
 
+/// A finished release.
+pub(super) struct Released {
+    /// Its record.
+    pub record: Record,
+    /// Its files.
+    pub bundle: PathBuf,
+    /// Its notes.
+    pub notes: String,
+    /// Whether others can pull it.
+    pub in_registry: bool,
+}
+
 /// `cargo xtask release`
 pub(super) fn release(context: &Context, options: &options::Release) -> Result<()> {
+    let released = run(context, options)?;
+    match (&released, &context.runner) {
+        (Some(released), Some(runner)) => gha::report(context, runner, released, None, None),
+        _ => Ok(()),
+    }
+}
+
+/// Releases; gives nothing after a dry run.
+pub(super) fn run(context: &Context, options: &options::Release) -> Result<Option<Released>> {
     let _lock = context.lock()?;
     let job = Job::new(context, &options.version, &options.what, options.to.to.as_ref())?;
     let ui = &context.ui;
@@ -60,16 +82,17 @@ pub(super) fn release(context: &Context, options: &options::Release) -> Result<(
         None => scan_images(context, built, sboms, &options.how, &go, &store)?,
     };
     let report = scanned.report();
-    scan::show(report, ui);
+    show(context, report);
     if options.dry_run {
-        return dry_run(context, options, &scanned, &*destination);
+        return dry_run(context, options, &scanned, &*destination).map(|()| None);
     }
     judge(&scanned, &*destination, options.strict, ui)?;
 
     let published = publish::publish(&scanned, &store, &*destination, ui)?;
     let record = publish::commit(&published, report, &store, &*destination, ui)?;
     let pins = pin::plan(&context.pin_folders(&job.config), &record.pins())?;
-    let bundle = bundle(context, &job, &scanned, &record, &pins, &store)?;
+    let notes = notes(context, &job, &options.what, &record)?;
+    let bundle = bundle(context, &job, &scanned, (&record, &notes), &pins, &store)?;
     let pinned = match destination.is_registry() && !options.no_pin {
         true => pins.write()?,
         false => 0,
@@ -86,7 +109,21 @@ pub(super) fn release(context: &Context, options: &options::Release) -> Result<(
     if options.json {
         ui.data(String::from_utf8_lossy(&record.to_json()?).trim_end());
     }
-    Ok(())
+    Ok(Some(Released { record, bundle, notes, in_registry: destination.is_registry() }))
+}
+
+/// What a scan found, for people and for the page of the job.
+fn show(context: &Context, report: &scan::Report) {
+    scan::show(report, &context.ui);
+    if let Some(runner) = &context.runner {
+        runner.findings(report, &context.ui);
+    }
+}
+
+fn notes(context: &Context, job: &Job, what: &options::What, record: &Record) -> Result<String> {
+    let spec = context.source_spec(&job.config, what);
+    let (facts, version, tag) = (&record.source, &record.version, record.tags.version.as_str());
+    Told { config: &job.config, spec: &spec, facts, version, tag }.notes(context, Some(record))
 }
 
 /// `cargo xtask build`
@@ -115,7 +152,7 @@ pub(super) fn scan(context: &Context, options: &options::Scan) -> Result<()> {
     let scanned = scan_images(context, built, sboms, &options.how, &context.go(&config)?, &context.store())?;
     let report = scanned.report().to_json()?;
     crate::fs::write(&context.workspace.cache.join("scan.json"), &report)?;
-    scan::show(scanned.report(), &context.ui);
+    show(context, scanned.report());
     if options.json {
         context.ui.data(String::from_utf8_lossy(&report).trim_end());
     }
@@ -132,6 +169,7 @@ fn check(
     let mut failures = Failures::default();
     preflight::source(&job.plan, &job.source, options.allow_dirty, &mut failures);
     preflight::pins(&job.plan, &context.pin_folders(&job.config), &mut failures);
+    failures.keep(notes::changelog(context, &job.config, &job.plan.version));
     let destination = failures.keep(destination);
     if let Some(destination) = &destination {
         preflight::destination(&job.plan, &**destination, &mut failures);
@@ -218,7 +256,7 @@ fn bundle(
     context: &Context,
     job: &Job,
     scanned: &Scanned,
-    record: &Record,
+    (record, notes): (&Record, &str),
     pins: &pin::PinPlan,
     store: &Store,
 ) -> Result<PathBuf> {
@@ -234,6 +272,7 @@ fn bundle(
         pins.write_into(from, &draft.folder().join(path.as_path()))?;
     }
     draft.file(FILE, &record.to_json()?)?;
+    draft.file(crate::notes::FILE, notes.as_bytes())?;
     let folder = draft.finish()?;
     step.done(&context.shown(&folder));
     Ok(folder)

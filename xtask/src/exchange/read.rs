@@ -28,12 +28,13 @@ pub struct Share {
     manifest: Manifest,
 }
 
-/// Reads `folders` and compares each with the plan, and all with each other. An error lists every disagreement.
+/// Reads `folders` and compares each with the plan, and all with each other. A folder that is no export stands for the
+/// exports in it. An error lists every disagreement.
 pub fn read(folders: &[PathBuf], plan: &Plan) -> Result<Vec<Share>> {
     let (mut shares, mut wrong) = (Vec::new(), Vec::new());
-    for folder in folders {
-        match manifest(folder) {
-            Ok(manifest) => shares.push(Share { folder: folder.clone(), manifest }),
+    for folder in folders.iter().flat_map(|folder| expand(folder)) {
+        match manifest(&folder) {
+            Ok(manifest) => shares.push(Share { folder, manifest }),
             Err(err) => wrong.extend(err.into_items()),
         }
     }
@@ -44,6 +45,16 @@ pub fn read(folders: &[PathBuf], plan: &Plan) -> Result<Vec<Share>> {
     match wrong.is_empty() {
         true => Ok(shares),
         false => Err(Error::new(Class::Preflight, "what was imported is not this release").items(wrong)),
+    }
+}
+
+fn expand(folder: &Path) -> Vec<PathBuf> {
+    let below = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut exports: Vec<_> = below.filter(|path| path.join(FILE).is_file()).collect();
+    exports.sort();
+    match folder.join(FILE).is_file() || exports.is_empty() {
+        true => vec![folder.to_owned()],
+        false => exports,
     }
 }
 

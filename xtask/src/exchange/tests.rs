@@ -145,6 +145,18 @@ fn one_export_may_hold_several_platforms_and_replaces_an_earlier_one() {
 }
 
 #[test]
+fn a_folder_of_exports_stands_for_all_of_them() {
+    let together = Machine::new();
+    for (platform, name) in BOTH.iter().zip(["one", "two"]) {
+        together.export(&plan(&[platform]), &format!("shares/{name}"));
+    }
+    let shares = together.folder.path().join("shares");
+    assert_eq!(Machine::new().take(&[shares.clone()], &plan(&BOTH)).unwrap().images.len(), 2);
+    std::fs::remove_file(shares.join("two").join(FILE)).unwrap();
+    assert_refused(Machine::new().take(&[shares], &plan(&BOTH)), Class::Preflight, &["linux/arm64 is in none"]);
+}
+
+#[test]
 fn a_missing_a_doubled_and_a_foreign_platform_are_named_together() {
     let (_machines, shares) = exports();
     let arm = shares[0].clone();
