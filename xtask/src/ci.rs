@@ -3,7 +3,10 @@
 //! Takes which set to run, runs every check and lists all that failed. A missing program is installed by the check
 //! that needs it, or fails it: nothing is skipped.
 
-use std::path::Path;
+mod packages;
+mod workflows;
+
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use xshell::{Shell, cmd};
@@ -26,6 +29,9 @@ pub struct Options {
     /// Also what needs Debian packages or takes longer
     #[arg(long)]
     pub all: bool,
+    /// First install the Debian packages that --all needs
+    #[arg(long, requires = "all")]
+    pub install: bool,
     /// Only the checks whose name contains this
     #[arg(value_name = "NAME")]
     pub only: Option<String>,
@@ -52,6 +58,7 @@ const CHECKS: &[Check] = &[
     Check { name: "sample", all_only: false, run: sample },
     Check { name: "real", all_only: false, run: |b| b.ignored("real_*") },
     Check { name: "system", all_only: true, run: |b| b.ignored("system_*") },
+    Check { name: "workflows", all_only: true, run: workflows::check },
     Check { name: "deny", all_only: true, run: deny },
 ];
 
@@ -63,6 +70,9 @@ pub fn run(config: &Config, workspace: &Workspace, options: &Options, ui: &Ui) -
     if chosen.is_empty() {
         let names = CHECKS.iter().map(|c| c.name).collect::<Vec<_>>().join(", ");
         return Err(Error::usage("no such check").hint(format!("there are {names}; some only with --all")));
+    }
+    if options.install {
+        packages::install(ui)?;
     }
     let (runner, mut failed) = (Runner::detect(), Vec::new());
     for check in chosen {
@@ -91,6 +101,17 @@ impl Bench<'_> {
         let shell = Shell::new().attempt(|| "find the current folder".into())?;
         shell.change_dir(&self.workspace.root);
         Run::new(cmd!(shell, "cargo {args...}")).show(self.ui)
+    }
+
+    /// A program of crates.io, compiled once for every checkout on this machine.
+    fn installed(&self, name: &str, version: &str) -> Result<PathBuf> {
+        let root = tools::machine_cache()?.join(name).join(version);
+        let program = root.join("bin").join(name);
+        if !program.is_file() {
+            let root = root.display().to_string();
+            self.cargo(&["install", name, "--locked", "--version", version, "--root", &root])?;
+        }
+        Ok(program)
     }
 
     /// The tests that plain `cargo test` leaves out because they need real programs.
@@ -142,6 +163,7 @@ fn deny(bench: &Bench<'_>) -> Result<()> {
         let root = root.display().to_string();
         bench.cargo(&["install", "cargo-deny", "--locked", "--version", CARGO_DENY, "--root", &root])?;
     }
+    let program = bench.installed("cargo-deny", CARGO_DENY)?;
     let shell = Shell::new().attempt(|| "find the current folder".into())?;
     shell.change_dir(&bench.workspace.root);
     Run::new(cmd!(shell, "{program} check --hide-inclusion-graph bans licenses sources")).show(bench.ui)

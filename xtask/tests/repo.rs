@@ -89,11 +89,10 @@ fn imports_run_one_way() {
         ("doctor", &["plan", "scan", "go", "tools"][..]),
         ("k8s", &[][..]),
         ("ci", &["plan", "go", "source", "tools"][..]),
+        ("ci", &["plan", "go", "source", "tools", "gha"][..]),
         ("exchange", &["plan", "build"][..]),
         ("gha", &["record", "scan", "pin", "source", "notes"][..]),
         ("notes", &["plan", "record", "source"][..]),
-        ("doctor", &["plan", "scan", "go"][..]),
-        ("ci", &["plan", "go", "source", "gha"][..]),
     ]);
     // The ground rooms' own lists are exact; all others may stand on the ground.
     let exact = ["error", "fs", "pool", "ui", "cmd", "oci", "config", "plan", "go"];
@@ -122,8 +121,7 @@ fn only_the_rooms_that_say_so_start_processes_open_sockets_or_read_the_environme
         ("Command::new", &["cmd"]),
         ("reqwest::", &["registry"]),
         ("TcpStream", &[]),
-        ("        ("std::env::", &["cli", "registry", "scan", "source", "tools"]),", &["registry", "scan", "source", "tools"][..]),
-        ("        ("std::env::", &["cli", "registry", "scan", "source", "ci", "gha"]),", &["registry", "scan", "source", "ci", "gha"][..]),
+        ("std::env::", &["cli", "registry", "scan", "source", "tools", "gha"]),
     ];
     let mut wrong = Vec::new();
     for (name, text) in sources() {

@@ -5,8 +5,10 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test that can't be set up has failed")]
 
+pub(crate) mod github;
 pub(crate) mod registry;
 pub(crate) mod tools;
+pub(crate) mod workflow;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -27,6 +29,7 @@ const SCRUBBED: &[&str] = &[
     "NO_COLOR",
     "CLICOLOR_FORCE",
     "TZ",
+    "GITHUB_ACTIONS",
     "GIT_DIR",
     "GIT_WORK_TREE",
 ];
