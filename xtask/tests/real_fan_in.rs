@@ -44,18 +44,14 @@ fn two_machines_release_what_one_would() {
     let shares = TempDir::new().unwrap();
     let [amd, arm] = ["linux/amd64", "linux/arm64"].map(|platform| share(&shares, "v1.2.0", platform, |_| ()));
     let (alone, together) = (Repo::tiny(), Repo::tiny());
-    let (one, two) = (Registry::start(), Registry::start());
-    let alone = release(&alone, one.address(), &[]);
+    let alone = release(&alone, "dist/oci", &[]);
     assert_eq!(alone.code, Some(0), "{}", alone.stderr);
     // In whichever order they come.
-    let joined = release(&together, two.address(), &[&arm, &amd]);
+    let joined = release(&together, "dist/oci", &[&arm, &amd]);
     assert_eq!(joined.code, Some(0), "{}", joined.stderr);
     assert_eq!(digests(&joined.json()), digests(&alone.json()));
-    let parts = |outcome: &Outcome| -> Vec<Value> {
-        outcome.json()["images"].as_array().unwrap().iter().map(|image| image["platforms"].clone()).collect()
-    };
-    assert_eq!(parts(&joined), parts(&alone), "layers and SBOMs too");
-    together.succeed(&["verify", "v1.2.0", "--from", two.address()]);
+    assert_eq!(joined.json(), alone.json(), "layers and SBOMs too");
+    together.succeed(&["verify", "v1.2.0"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::release::Released;
 use super::{options, release};
 use crate::config::Config;
-use crate::error::{Context as _, Error, Result};
+use crate::error::{Context as _, Result};
 use crate::gha::{self, Assets, Change, Gh, Group, Outcome, Runner};
 use crate::oci::Platform;
 
@@ -51,8 +51,7 @@ fn matrix(context: &Context, options: &Matrix) -> Result<()> {
 
 /// The whole of a release job. Each part finds what an earlier run has done and leaves it alone.
 fn released(context: &Context, mut options: options::Release) -> Result<()> {
-    let outside = || Error::usage("this is no job of GitHub Actions: GITHUB_ACTIONS is not `true`");
-    let runner = context.runner.as_ref().ok_or_else(|| outside().hint("use `cargo xtask release` anywhere else"))?;
+    let runner = context.runner.as_ref().ok_or_else(|| gha::elsewhere().hint("use `cargo xtask release` there"))?;
     let config = context.config()?;
     let gh = Gh::new(runner.repository()?, &context.ui);
     let base = gh.default_branch()?;

@@ -84,6 +84,11 @@ impl Runner {
     }
 }
 
+/// The failure of what only a job can do.
+pub fn elsewhere() -> Error {
+    Error::usage("this is no job of GitHub Actions: GITHUB_ACTIONS is not `true`")
+}
+
 fn append(path: &std::path::Path, text: &str) -> Result<()> {
     let attempt = || format!("write {}", path.display());
     // The runner made the file; other steps' lines are in it.
