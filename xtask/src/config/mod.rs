@@ -3,6 +3,7 @@
 //! Takes the file's text, gives a [`Config`] in which every value has been checked. An error has file, line and
 //! column. Starts no process, opens no socket, and reads no file but the one it is given.
 
+mod buildx;
 mod k8s;
 mod release;
 mod tags;
@@ -17,6 +18,7 @@ use toml::Spanned;
 
 pub use k8s::{Flow, K8s, Peer};
 pub use release::Release;
+pub use buildx::{BuilderKind, Buildx, Cache, Secret, VariableName};
 pub use tags::{TagTemplate, TagTemplates};
 pub use tools::{Checksum, Machine, PinnedTool, Tools, hijacked};
 pub use types::{
@@ -98,6 +100,10 @@ pub struct Build {
     pub working_dir: AbsPath,
     /// Labels on every image.
     pub labels: BTreeMap<String, String>,
+    /// Who makes the images.
+    pub builder: BuilderKind,
+    /// What Docker buildx is told.
+    pub buildx: Buildx,
 }
 
 impl Default for Build {
@@ -111,6 +117,8 @@ impl Default for Build {
             user: User::default(),
             working_dir: AbsPath::root(),
             labels: BTreeMap::new(),
+            builder: BuilderKind::default(),
+            buildx: Buildx::default(),
         }
     }
 }
@@ -228,6 +236,7 @@ impl Config {
         if self.images.is_empty() {
             return Err((0, "no image is configured: add an [images.NAME] table".into()));
         }
+        self.build.buildx.check(&self.images).map_err(|why| (0, why))?;
         let mut repositories = BTreeMap::from([(self.publish.record.as_ref().as_str(), "the release record")]);
         for (name, image) in &self.images {
             types::check_image_name(name.as_ref()).map_err(|why| (name.span().start, why))?;
