@@ -49,6 +49,13 @@ impl Run {
         self
     }
 
+    /// One variable less in its environment.
+    #[must_use]
+    pub fn env_remove(mut self, name: &str) -> Run {
+        self.command.env_remove(name);
+        self
+    }
+
     /// Bytes for standard input, never echoed.
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Run {

@@ -29,6 +29,9 @@ const KEPT: &[&str] = &[
     "GOCACHE",
 ];
 
+/// Those of them that hold on another machine too.
+pub const MODULES: &[&str] = &["GOPROXY", "GONOPROXY", "GOPRIVATE", "GOSUMDB", "GONOSUMDB", "GOINSECURE"];
+
 /// Variables of the caller's environment that change what a build gives.
 const DROPPED: &[&str] = &[
     "GOFLAGS",
@@ -85,6 +88,13 @@ impl Go {
     /// Where modules are kept.
     pub fn module_cache(&self) -> Option<PathBuf> {
         self.settings.get("GOMODCACHE").map(PathBuf::from)
+    }
+
+    /// Where modules come from, by variable: the user's proxy and checksum settings, for a go command that runs
+    /// elsewhere. A setting that says nothing is left out.
+    pub fn module_settings(&self) -> impl Iterator<Item = (&str, &str)> {
+        let said = self.settings.iter().filter(|(name, value)| MODULES.contains(&name.as_str()) && !value.is_empty());
+        said.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// `go ARGS` in `folder`, for this machine; `platform` makes it build for that one.

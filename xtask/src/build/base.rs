@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use super::files::MERGED;
 use crate::error::{Context, Error, Result};
-use crate::fs;
 use crate::oci::layer;
 use crate::oci::spec::{Descriptor, History, ImageConfig, Index, Manifest, PlatformSpec, media, parse};
 use crate::oci::store::Store;
 use crate::oci::{Digest, Platform};
+use crate::plan::Plan;
 use crate::remote::Remote;
+use crate::{config, fs};
 
 /// The largest file read out of a base's layers (`/etc/passwd` and the like).
 const FILE_LIMIT: u64 = 1 << 20;
@@ -44,15 +45,31 @@ impl Base {
     }
 }
 
+/// Opens the repository that a base image is in.
+pub type OpenBase<'a> = dyn Fn(&config::Base) -> Result<(Box<dyn Remote>, Digest)> + Sync + 'a;
+
+/// Each base that the plan names, once, by how it is written; `notes` is the folder of what [`fetch`] remembers.
+pub(super) fn fetch_all(
+    plan: &Plan,
+    platform: &Platform,
+    open: &OpenBase<'_>,
+    store: &Store,
+    notes: &Path,
+) -> Result<BTreeMap<String, Base>> {
+    let mut bases = BTreeMap::new();
+    for image in &plan.images {
+        if image.base != config::Base::Scratch && !bases.contains_key(&image.base.to_string()) {
+            let (remote, digest) = open(&image.base)?;
+            let note = notes.join(format!("{}-{}.json", digest.hex(), platform.slug()));
+            bases.insert(image.base.to_string(), fetch(&*remote, &digest, platform, store, &note)?);
+        }
+    }
+    Ok(bases)
+}
+
 /// Brings the image `digest` of `remote` for `platform` into the store. `note` is a file that remembers what was read
 /// out of it, so that a base is unpacked once.
-pub(super) fn fetch(
-    remote: &dyn Remote,
-    digest: &Digest,
-    platform: &Platform,
-    store: &Store,
-    note: &Path,
-) -> Result<Base> {
+fn fetch(remote: &dyn Remote, digest: &Digest, platform: &Platform, store: &Store, note: &Path) -> Result<Base> {
     let known = std::fs::read(note).ok().and_then(|bytes| serde_json::from_slice::<Base>(&bytes).ok());
     if let Some(base) = known.filter(|base| base.layers.iter().all(|layer| store.has(&layer.digest, layer.size))) {
         return Ok(base);
@@ -161,7 +178,7 @@ fn read_files(layers: &[Descriptor], store: &Store, wanted: &[&str], what: &str)
 }
 
 /// Whether an archive entry replaces or whites out `file` (layer.md, "Whiteouts").
-fn covers(entry: &str, file: &str) -> bool {
+pub(super) fn covers(entry: &str, file: &str) -> bool {
     let (folder, name) = entry.rsplit_once('/').unwrap_or(("", entry));
     let below = |folder: &str| {
         folder.is_empty() || file.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

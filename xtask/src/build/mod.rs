@@ -4,6 +4,7 @@
 
 mod assemble;
 mod base;
+pub mod buildx;
 mod files;
 mod image;
 pub mod native;
@@ -11,6 +12,8 @@ pub mod native;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+pub use base::OpenBase;
 
 use crate::error::Result;
 use crate::oci::layout::Layout;

@@ -6,24 +6,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::assemble::{Parts, assemble};
-use super::base::{self, Base};
+use super::base::{self, OpenBase};
 use super::{Builder, Built, BuiltImage, BuiltPlatform};
 use crate::error::{Context, Error, Result};
 use crate::go::Go;
 use crate::oci::store::Store;
 use crate::oci::{Digest, Platform};
 use crate::plan::{ImagePlan, Plan, Workspace};
-use crate::remote::Remote;
+use crate::pool;
 use crate::source::Prepared;
 use crate::ui::Ui;
-use crate::{config, pool};
 
 /// Compiler and linker live for a second: below this much memory, collecting garbage costs a sixth of their time and
 /// frees nothing that is needed.
 const COLLECTOR: [(&str, &str); 2] = [("GOGC", "off"), ("GOMEMLIMIT", "1GiB")];
-
-/// Opens the repository that a base image is in.
-pub type OpenBase<'a> = dyn Fn(&config::Base) -> Result<(Box<dyn Remote>, Digest)> + Sync + 'a;
 
 /// Builds with the pinned Go toolchain.
 pub struct Native<'a> {
@@ -55,7 +51,8 @@ impl Builder for Native<'_> {
 impl Native<'_> {
     fn platform(&self, plan: &Plan, platform: &Platform, source: &Prepared, store: &Store, ui: &Ui) -> Result<Share> {
         let programs = self.compile(plan, platform, source, ui)?;
-        let bases = self.bases(plan, platform, store)?;
+        let notes = self.workspace.cache.join("bases");
+        let bases = base::fetch_all(plan, platform, self.open_base, store, &notes)?;
         let make = |image: &ImagePlan| {
             let program = programs
                 .get(&image.name)
@@ -124,20 +121,6 @@ impl Native<'_> {
         let hint = format!("the compiler's own words are above; the module is in {}", folder.display());
         let build = self.go.run(folder, Some(platform), &args)?.hint(hint);
         COLLECTOR.into_iter().fold(build, |build, (name, value)| build.env(name, value)).read(ui).map(|_| ())
-    }
-
-    /// Each base that the plan names, once.
-    fn bases(&self, plan: &Plan, platform: &Platform, store: &Store) -> Result<BTreeMap<String, Base>> {
-        let mut bases = BTreeMap::new();
-        for image in &plan.images {
-            if image.base != config::Base::Scratch && !bases.contains_key(&image.base.to_string()) {
-                let (remote, digest) = (self.open_base)(&image.base)?;
-                let note =
-                    self.workspace.cache.join("bases").join(format!("{}-{}.json", digest.hex(), platform.slug()));
-                bases.insert(image.base.to_string(), base::fetch(&*remote, &digest, platform, store, &note)?);
-            }
-        }
-        Ok(bases)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Takes arguments and the environment, read once, gives calls. Never decides what a stage does.
 
+mod builder;
 mod context;
 mod k8s;
 mod exchange;

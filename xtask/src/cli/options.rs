@@ -39,6 +39,8 @@ pub(super) struct What {
     /// gzip, zstd, or with a level gzip:9 [default: build.compression]
     #[arg(long)]
     pub compression: Option<Compression>,
+    #[command(flatten)]
+    pub builder: super::builder::Options,
 }
 
 /// Where it goes.

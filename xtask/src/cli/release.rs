@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::builder::{self, Chosen};
 use super::context::Context;
 use super::notes::Told;
 use super::{gha, notes, options, summary};
-use crate::build::native::Native;
-use crate::build::{Builder as _, Built, export};
+use crate::build::{Built, export};
 use crate::bundle::Draft;
 use crate::config::{Config, Destination};
 use crate::error::Result;
@@ -73,7 +73,7 @@ pub(super) fn run(context: &Context, options: &options::Release) -> Result<Optio
     let store = context.store();
 
     let built = match shares.is_empty() {
-        true => build_images(context, &job, &go, &store)?,
+        true => build_images(context, &job, &options.what.builder, &go, &store)?,
         false => import_images(context, &job, &shares, &store)?,
     };
     let sboms = sbom::generate(&built, ui)?;
@@ -131,8 +131,12 @@ pub(super) fn build(context: &Context, options: &options::Build) -> Result<()> {
     let _lock = context.lock()?;
     let job = Job::new(context, &options.version, &options.what, None)?;
     options.export.check()?;
+    let go = context.go(&job.config)?;
+    let mut failures = Failures::default();
+    check_builder(context, &job, &options.what.builder, &go, &mut failures);
+    failures.stop(Some(()))?;
     let store = context.store();
-    let built = build_images(context, &job, &context.go(&job.config)?, &store)?;
+    let built = build_images(context, &job, &options.what.builder, &go, &store)?;
     options.export.write(context, &built, &store)?;
     summary::built(&built, None, &context.ui);
     if options.json {
@@ -180,15 +184,28 @@ fn check(
         true => Some(Vec::new()),
         false => failures.keep(exchange::read(folders, &job.plan)),
     };
+    if let (Some(go), true) = (&go, folders.is_empty()) {
+        check_builder(context, job, &options.what.builder, go, &mut failures);
+    }
     failures.stop(destination.zip(go).zip(shares).map(|((destination, go), shares)| (destination, go, shares)))
 }
 
-fn build_images(context: &Context, job: &Job, go: &Go, store: &Store) -> Result<Built> {
+fn check_builder(context: &Context, job: &Job, which: &builder::Options, go: &Go, failures: &mut Failures) {
+    let open_base = |base: &crate::config::Base| context.base(base);
+    if let Some(chosen) = failures.keep(Chosen::new(context, &job.config, which, go, &open_base)) {
+        for failure in chosen.preflight(&job.plan, context) {
+            failures.keep::<()>(Err(failure));
+        }
+    }
+}
+
+fn build_images(context: &Context, job: &Job, which: &builder::Options, go: &Go, store: &Store) -> Result<Built> {
     context.forget_built()?;
     let Context { workspace, ui, .. } = context;
     let source = source::prepare(job.source.clone(), &job.config.source, &job.plan.tools, go, workspace, ui)?;
     let open_base = |base: &crate::config::Base| context.base(base);
-    let built = Native { go, workspace, open_base: &open_base }.build(&job.plan, &source, store, ui)?;
+    let chosen = Chosen::new(context, &job.config, which, go, &open_base)?;
+    let built = chosen.builder().build(&job.plan, &source, store, ui)?;
     context.save_built(&built)?;
     Ok(built)
 }

@@ -124,10 +124,7 @@ impl FromStr for Cache {
         let pairs: Vec<_> = text.split(',').filter_map(|part| part.split_once('=')).collect();
         let kind = pairs.iter().find(|(key, _)| *key == "type").map(|(_, value)| *value);
         if kind.is_none_or(|kind| !CACHES.contains(&kind)) || pairs.len() != text.split(',').count() {
-            return Err(Error::usage(format!(
-                "`{text}` is not a cache: write type={},KEY=VALUE…",
-                CACHES.join("|")
-            )));
+            return Err(Error::usage(format!("`{text}` is not a cache: write type={},KEY=VALUE…", CACHES.join("|"))));
         }
         match pairs.iter().find(|(key, _)| CACHE_SECRETS.contains(key)) {
             Some((key, _)) => Err(Error::usage(format!(

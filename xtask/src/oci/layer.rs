@@ -4,6 +4,8 @@
 //! Takes a [`Tree`], gives a [`Layer`] whose blob is in a store. Streams: neither a file nor an archive is ever held in
 //! memory. Layers are cached by the content they are made of, so that nothing is compressed twice.
 
+mod folder;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
