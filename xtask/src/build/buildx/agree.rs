@@ -26,7 +26,8 @@ pub(super) fn check(config: &ImageConfig, image: &ImagePlan, platform: &Platform
             wrong.push(Item { what, fix: Some(format!("{fix} in Dockerfile.{}", image.name)) });
         }
     };
-    same("the platform", &spec.known(), &Some(platform.clone()), "no --platform but $BUILDPLATFORM");
+    let known = spec.known().map_or_else(|| format!("{}/{}", spec.os, spec.architecture), |known| known.to_string());
+    same("the platform", &known, &platform.to_string(), "no --platform but $BUILDPLATFORM");
     same("the user", &run.user, &format!("{}:{}", image.user.uid, image.user.gid), "USER ${USER_ID}:${GROUP_ID}");
     same("the working directory", &run.working_dir, &image.working_dir.to_string(), "WORKDIR ${WORKING_DIR}");
     same("the entry point", &run.entrypoint, &[image.program.as_str()], "ENTRYPOINT [\"/usr/local/bin/NAME\"]");

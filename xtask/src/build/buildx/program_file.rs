@@ -25,12 +25,13 @@ pub(super) fn extract(
     kept: &Path,
     what: &str,
 ) -> Result<(PathBuf, Digest)> {
+    let path = path.trim_start_matches('/');
     let name = path.rsplit('/').next().unwrap_or(path);
     for layer in layers.iter().rev() {
         let to = kept.join(layer.digest.hex()).join(name);
         let there = match to.is_file() {
             true => true,
-            false => unpack(layer, path.trim_start_matches('/'), store, &to, what)?,
+            false => unpack(layer, path, store, &to, what)?,
         };
         if there {
             let attempt = || format!("read {}", to.display());
@@ -42,7 +43,7 @@ pub(super) fn extract(
 }
 
 fn missing(path: &str, what: &str) -> Error {
-    Error::failed(format!("{what} has no program {path}")).hint("the Dockerfile has to copy it there")
+    Error::failed(format!("{what} has no program /{path}")).hint("the Dockerfile has to copy it there")
 }
 
 /// Writes the layer's file `path` to `to`; whether the layer has it.
@@ -61,7 +62,9 @@ fn unpack(descriptor: &Descriptor, path: &str, store: &Store, to: &Path, what: &
             continue;
         }
         if !entry.header().entry_type().is_file() || entry.size() > PROGRAM_LIMIT {
-            return Err(Error::failed(format!("{what}: {path} is no file, or one of more than {PROGRAM_LIMIT} bytes")));
+            return Err(Error::failed(format!(
+                "{what}: /{path} is no file, or one of more than {PROGRAM_LIMIT} bytes"
+            )));
         }
         write(&mut entry, to)?;
         return Ok(true);
