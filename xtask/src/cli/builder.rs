@@ -12,6 +12,7 @@ use crate::config::{BuilderKind, Config};
 use crate::error::{Error, Result};
 use crate::go::Go;
 use crate::plan::Plan;
+use crate::tools::{Toolbox, machine_cache};
 
 /// Which builder.
 #[derive(Debug, Args)]
@@ -42,7 +43,9 @@ impl<'a> Chosen<'a> {
         match options.builder.or(config.build.builder) {
             BuilderKind::Auto | BuilderKind::Native => Ok(Chosen::Native(Native { go, workspace, open_base })),
             BuilderKind::Buildx => {
-                let (program, settings) = (Program::find(None, &context.ui)?, &config.build.buildx);
+                let toolbox = Toolbox::new(&config.tools, go, machine_cache()?, None, false);
+                let program = Program::find(|| toolbox.get("buildx", &context.ui), &context.ui)?;
+                let settings = &config.build.buildx;
                 Ok(Chosen::Buildx(Buildx { program, settings, go, workspace, open_base }))
             }
         }

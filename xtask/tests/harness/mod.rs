@@ -5,6 +5,8 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test that can't be set up has failed")]
 
+pub(crate) mod buildkit;
+pub(crate) mod difference;
 pub(crate) mod github;
 pub(crate) mod registry;
 pub(crate) mod tools;
@@ -59,7 +61,7 @@ impl Repo {
         let repo = Repo { folder: TempDir::new().expect("a temporary folder") };
         std::fs::copy(checkout().join("release.toml"), repo.path().join("release.toml"))
             .expect("release.toml is there");
-        for folder in ["docker/sample", "k8s"] {
+        for folder in ["docker", "k8s"] {
             copy(&checkout().join(folder), &repo.path().join(folder));
         }
         std::fs::write(repo.path().join(".gitignore"), "/target/\n/dist/\n").expect("the folder can be written");

@@ -127,4 +127,32 @@ mod tests {
         assert!(daemon.contains("systemctl start docker"), "{daemon}");
         assert!(list[2].check().is_ok());
     }
+
+    /// A buildx whose instances are [`LIST`] and that can start only `far`.
+    fn fake(folder: &std::path::Path) -> Program {
+        use std::os::unix::fs::PermissionsExt;
+        let path = folder.join("buildx");
+        let script = format!(
+            "#!/bin/sh\nif [ \"$1\" = ls ]; then cat <<'EOF'\n{LIST}EOF\nelif [ \"$3\" = far ]; then exit 0\n\
+             else echo 'ERROR: it is away' >&2; exit 1\nfi\n"
+        );
+        std::fs::write(&path, script).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Program::of(&path)
+    }
+
+    #[test]
+    fn an_instance_that_is_not_there_or_does_not_start_has_its_fix() {
+        let folder = tempfile::tempdir().unwrap();
+        let find = |name| Instance::find(&fake(folder.path()), name, &Ui::silent());
+        assert_eq!(find(Some("far")).unwrap().driver, "remote");
+        for (name, words) in [
+            (Some("nobody"), "buildx create --name nobody"),
+            (Some("fresh"), "`fresh` can't be used: it is away"),
+            (None, "`default` can't be used: it is away"),
+        ] {
+            let error = find(name).unwrap_err().to_string();
+            assert!(error.contains(words), "{words}: {error}");
+        }
+    }
 }

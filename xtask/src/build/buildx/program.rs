@@ -3,7 +3,7 @@
 //! Takes what is installed, gives commands to run. Says what is missing and how to get it.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use xshell::{Shell, cmd};
@@ -16,8 +16,8 @@ use crate::ui::Ui;
 const VERSION_LIMIT: Duration = Duration::from_secs(20);
 
 /// How to get it.
-const GET: &str = "install Docker's buildx plugin, or `go install github.com/docker/buildx/cmd/buildx@latest`, or build \
-without Docker: --builder native";
+const GET: &str = "install Docker with its buildx plugin, or `cargo xtask tools install buildx`, or build without Docker: \
+--builder native";
 
 /// `docker buildx` or `buildx`.
 #[derive(Clone, Debug)]
@@ -26,19 +26,21 @@ pub struct Program {
 }
 
 impl Program {
-    /// The docker command's plugin, else a program of its own: `standalone`, or what is on the search path.
-    pub fn find(standalone: Option<&Path>, ui: &Ui) -> Result<Program> {
-        let own = standalone.map_or_else(|| "buildx".into(), |path| path.as_os_str().to_owned());
-        let candidates = [vec!["docker".into(), "buildx".into()], vec![own]].map(|words| Program { words });
-        let mut found = candidates.into_iter().filter(|program| program.answers(ui));
-        found.next().ok_or_else(|| {
+    /// The docker command's plugin, else a buildx on the search path, else what `get` gets.
+    pub fn find(get: impl FnOnce() -> Result<PathBuf>, ui: &Ui) -> Result<Program> {
+        let candidates = [vec!["docker".into(), "buildx".into()], vec!["buildx".into()]];
+        let mut candidates = candidates.into_iter().map(|words| Program { words });
+        if let Some(found) = candidates.find(|program| program.answers(ui)) {
+            return Ok(found);
+        }
+        let got = get().map_err(|error| {
             let docker = Program { words: vec!["docker".into()] };
-            let missing = match docker.run(&["--version"]).and_then(|run| run.limit(VERSION_LIMIT).read(ui)) {
+            error.within(match docker.run(&["--version"]).and_then(|run| run.limit(VERSION_LIMIT).read(ui)) {
                 Ok(_) => "docker is installed without its buildx plugin, and there is no buildx on its own",
                 Err(_) => "neither docker nor buildx is installed",
-            };
-            Error::failed(missing).hint(GET)
-        })
+            })
+        });
+        got.map(|path| Program { words: vec![path.into()] }).map_err(|error| error.hint(GET))
     }
 
     /// `buildx ARGS` in the current folder.
