@@ -40,8 +40,6 @@ impl Context {
         // A user without a home keeps programs with everything else.
         let tools = tools::machine_cache().unwrap_or_else(|_| cache.join("tools"));
         let workspace = Workspace { cache, dist: root.join("dist"), tools, root };
-        Ok(Context { workspace, ui: Ui::new(global.verbose), here, config_file: global.config })
-        let workspace = Workspace { cache: root.join("target/xtask"), dist: root.join("dist"), root };
         Ok(Context {
             workspace,
             ui: Ui::new(global.verbose),

@@ -26,7 +26,7 @@ impl Machine {
 
     fn workspace(&self) -> Workspace {
         let root = self.folder.path().to_owned();
-        Workspace { cache: root.join("cache"), dist: root.join("dist"), root }
+        Workspace { cache: root.join("cache"), dist: root.join("dist"), tools: root.join("tools"), root }
     }
 
     /// Builds a plan's images from a few bytes a program.
