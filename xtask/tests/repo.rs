@@ -77,6 +77,7 @@ fn imports_run_one_way() {
         ("registry", &["plan"][..]),
         ("tools", &["registry", "go"][..]),
         ("source", &["plan", "go"][..]),
+        ("base_lock", &["remote"][..]),
         ("build", &["plan", "go", "source", "remote"][..]),
         ("sbom", &["plan", "build"][..]),
         ("scan", &["plan", "go", "build", "sbom", "tools"][..]),
@@ -167,6 +168,47 @@ fn links_between_documents_lead_somewhere() {
                 let path = document.parent().unwrap().join(target);
                 assert!(path.exists(), "{} links to {target}", document.display());
             }
+        }
+    }
+}
+
+/// A Dockerfile without what is its image's own: comments on top, defaults, static files and the program's name.
+fn shared(name: &str) -> String {
+    let text = std::fs::read_to_string(checkout().join(format!("docker/Dockerfile.{name}"))).unwrap();
+    let own = |line: &str| {
+        ["# ", "ARG PACKAGE=", "ARG PORTS=", "COPY cmd/"].iter().any(|start| line.starts_with(start)) || line == "#"
+    };
+    let lines =
+        text.lines().filter(|line| !own(line)).map(|line| line.replace(&format!("/usr/local/bin/{name}"), "PROGRAM"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_dockerfiles_differ_only_in_what_is_their_images_own() {
+    let gate = shared("gate");
+    assert_eq!(gate, shared("node"));
+    assert_eq!(gate, shared("inspector"));
+}
+
+#[test]
+fn the_dockerfiles_defaults_are_what_release_toml_says() {
+    let config = xtask::config::Config::load(&checkout(), None).unwrap();
+    let build = &config.build;
+    for (name, image) in &config.images {
+        let text = std::fs::read_to_string(checkout().join(format!("docker/Dockerfile.{}", name.as_ref()))).unwrap();
+        let ports: Vec<String> = image.ports.iter().map(|port| port.number().to_string()).collect();
+        let mut lines = vec![
+            format!("ARG GO_VERSION={}", config.tools.go),
+            format!("ARG GO_IMAGE={}", build.buildx.go_image.as_ref().unwrap()),
+            format!("ARG PACKAGE={}", image.package),
+            format!("ARG PORTS=\"{}\"", ports.join(" ")),
+            format!("ARG USER_ID={} GROUP_ID={} USER_NAME={}", build.user.uid, build.user.gid, build.user.name),
+            format!("ARG WORKING_DIR={}", build.working_dir),
+            format!("ENTRYPOINT [\"/usr/local/bin/{}\"]", name.as_ref()),
+        ];
+        lines.extend(image.files.iter().map(|files| format!("COPY {} {}", files.from, files.to)));
+        for line in lines {
+            assert!(text.lines().any(|l| l == line), "docker/Dockerfile.{} lacks `{line}`", name.as_ref());
         }
     }
 }

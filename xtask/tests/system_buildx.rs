@@ -16,12 +16,17 @@ use serde_json::Value;
 use tempfile::TempDir;
 use xtask::oci::store::Store;
 
+/// The table with `settings` in place of its own image to compile in.
+fn with(table: &str, settings: &str) -> String {
+    let own = table.lines().find(|line| line.starts_with("go-image = ")).unwrap();
+    table.replace(own, settings)
+}
+
 /// A repository whose release table names the image to compile in.
 fn sample(go_image: &str) -> Repo {
     let repo = Repo::sample();
-    let settings = format!("[build.buildx]\ninstance = \"{}\"\ngo-image = \"{go_image}\"\n\n", Buildkit::NAME);
-    let table = repo.read("release.toml").replace("[build.labels]", &format!("{settings}[build.labels]"));
-    repo.write("release.toml", &table);
+    let settings = format!("instance = \"{}\"\ngo-image = \"{go_image}\"", Buildkit::NAME);
+    repo.write("release.toml", &with(&repo.read("release.toml"), &settings));
     repo.commit("build with buildx");
     repo
 }
@@ -172,11 +177,9 @@ fn what_would_fail_is_told_before_anything_is_built() {
     let (repo, mut buildkit) = (Repo::sample(), Buildkit::start());
     let args = ["build", "v1.2.0", "--builder", "buildx"];
     let table = repo.read("release.toml");
-    let with = |instance: &str| {
-        table.replace("[build.labels]", &format!("[build.buildx]\ninstance = \"{instance}\"\n\n[build.labels]"))
-    };
+    let named = |instance: &str| with(&table, &format!("instance = \"{instance}\""));
 
-    repo.write("release.toml", &with("nobody"));
+    repo.write("release.toml", &named("nobody"));
     std::fs::rename(repo.path().join("docker/Dockerfile.gate"), repo.path().join("docker/Dockerfile.door")).unwrap();
     let outcome = run(&repo, &buildkit, &args);
     assert_eq!(outcome.code, Some(3), "{}", outcome.stderr);
@@ -186,7 +189,7 @@ fn what_would_fail_is_told_before_anything_is_built() {
     std::fs::rename(repo.path().join("docker/Dockerfile.door"), repo.path().join("docker/Dockerfile.gate")).unwrap();
 
     // A machine of one platform builds for all, unless something runs on the others.
-    repo.write("release.toml", &with(Buildkit::NAME));
+    repo.write("release.toml", &named(Buildkit::NAME));
     let text = repo.read("docker/Dockerfile.node");
     repo.write("docker/Dockerfile.node", &format!("{text}RUN [\"/usr/local/bin/node\", \"--help\"]\n"));
     let outcome = run(&repo, &buildkit, &[&args[..], &["--platform", "linux/s390x"]].concat());

@@ -2,6 +2,7 @@
 //!
 //! Takes arguments and the environment, read once, gives calls. Never decides what a stage does.
 
+mod base;
 mod builder;
 mod context;
 mod k8s;
@@ -60,6 +61,8 @@ enum Command {
     Doctor(options::Doctor),
     /// List the tools that are run, get them, and pin their checksums
     Tools(tools::Options),
+    /// Lock base images by digest, or see what is newer
+    Base(base::Options),
     /// Lint and test this repository
     Ci(ci::Options),
 }
@@ -80,6 +83,7 @@ impl Cli {
             Command::Gha(command) => gha::run(&context, command),
             Command::Doctor(options) => doctor::run(&context.config()?, &context.workspace, options.json, &context.ui),
             Command::Tools(options) => tools::run(&context, &options),
+            Command::Base(options) => base::base(&context, &options),
             Command::Ci(options) => ci::run(&context.config()?, &context.workspace, &options, &context.ui),
         }
     }

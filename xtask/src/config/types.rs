@@ -277,8 +277,9 @@ impl FromStr for Base {
     type Err = Error;
     fn from_str(text: &str) -> Result<Base> {
         let unpinned = || {
-            Error::usage(format!("base `{text}` has no digest"))
-                .hint("write it as NAME:TAG@sha256:…, so that every build stands on the same bytes")
+            Error::usage(format!("base `{text}` has no digest")).hint(
+                "`cargo xtask base lock` writes it as NAME:TAG@sha256:…, so that every build stands on the same bytes",
+            )
         };
         if text == "scratch" {
             return Ok(Base::Scratch);

@@ -5,13 +5,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jiff::Timestamp;
 
 /// Now, in whole seconds.
-pub(super) fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     i64::try_from(seconds).ok().and_then(|s| Timestamp::from_second(s).ok()).unwrap_or_default()
 }
 
 /// `2026-11-05, 20 days old`, for a person; a time that can't be read is shown as it is.
-pub(super) fn age(updated: &str, now: Timestamp) -> String {
+pub(crate) fn age(updated: &str, now: Timestamp) -> String {
     let Ok(time) = updated.parse::<Timestamp>() else { return updated.to_owned() };
     let day = time.strftime("%Y-%m-%d");
     match now.duration_since(time).as_hours() / 24 {

@@ -4,7 +4,7 @@
 //! an error, never "no findings". Whether findings stop the run depends on where it goes: [`Scanned::gate`] is asked
 //! before a registry, [`show`] tells the rest.
 
-mod clock;
+pub(crate) mod clock;
 pub mod govulncheck;
 mod linked;
 mod merge;

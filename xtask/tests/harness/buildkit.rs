@@ -118,6 +118,7 @@ pub(crate) fn go_image(reference: &str) -> String {
     for applet in ["sh", "cp", "mkdir", "chmod"] {
         tar.append_path_with_name(busybox, format!("bin/{applet}")).expect("busybox can be read");
     }
+    tar.append_dir("tmp", folder.path()).expect("a folder can be written");
     let go = tools::go();
     let root = go.run(&checkout(), None, &["env", "GOROOT"]).expect("go is there").read(&Ui::silent());
     let root = String::from_utf8(root.expect("go knows its root")).expect("a path");
