@@ -46,7 +46,7 @@ pub struct Finding {
 }
 
 /// Looks at everything.
-pub fn look(config: &Config, workspace: &Workspace, ui: &Ui) -> Vec<Finding> {
+pub fn look(config: &Config, workspace: &Workspace, ui: &Ui) -> Result<Vec<Finding>> {
     let program = |name: &str, args: &[&str], purpose: &str, get: &str| Finding {
         name: name.to_owned(),
         need: Need::Required,
@@ -59,7 +59,7 @@ pub fn look(config: &Config, workspace: &Workspace, ui: &Ui) -> Vec<Finding> {
         program("go", &["version"], "builds the programs", "Go 1.21 or newer: https://go.dev/dl"),
         program("git", &["--version"], "says what is released", "your system's package `git`"),
     ];
-    found.extend(tools(config, workspace, ui));
+    found.extend(tools(config, workspace, ui)?);
     found.push(Finding {
         name: "Go vulnerability database".to_owned(),
         need: Need::Fetched,
@@ -67,11 +67,11 @@ pub fn look(config: &Config, workspace: &Workspace, ui: &Ui) -> Vec<Finding> {
         purpose: "tells what is known about the programs".to_owned(),
         get: "from the Go module proxy, at the first scan".to_owned(),
     });
-    found
+    Ok(found)
 }
 
 /// What release.toml pins, each as `cargo xtask tools list` shows it.
-fn tools(config: &Config, workspace: &Workspace, ui: &Ui) -> Vec<Finding> {
+fn tools(config: &Config, workspace: &Workspace, ui: &Ui) -> Result<Vec<Finding>> {
     let finding = |status: Status| {
         let need = if status.refused.is_some() { Need::Refused } else { Need::Fetched };
         let get = match (status.refused, status.next) {
@@ -87,12 +87,12 @@ fn tools(config: &Config, workspace: &Workspace, ui: &Ui) -> Vec<Finding> {
             get,
         }
     };
-    tools::survey(&config.tools, workspace.tools.clone(), ui).into_iter().map(finding).collect()
+    Ok(tools::survey(&config.tools, workspace.tools.clone(), ui)?.into_iter().map(finding).collect())
 }
 
 /// Shows what there is; that something required is missing is an error (class preflight).
 pub fn run(config: &Config, workspace: &Workspace, json: bool, ui: &Ui) -> Result<()> {
-    let found = look(config, workspace, ui);
+    let found = look(config, workspace, ui)?;
     if json {
         ui.data(&serde_json::to_string_pretty(&found).attempt(|| "write JSON".into())?);
     } else {

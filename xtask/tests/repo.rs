@@ -75,7 +75,7 @@ fn imports_run_one_way() {
         ("go", &["error", "cmd", "ui", "oci", "fs"][..]),
         ("remote", &["registry", "plan"][..]),
         ("registry", &["plan"][..]),
-        ("tools", &["registry", "go"][..]),
+        ("tools", &["registry", "go", "sbom"][..]),
         ("source", &["plan", "go"][..]),
         ("base_lock", &["remote"][..]),
         ("build", &["plan", "go", "source", "remote"][..]),

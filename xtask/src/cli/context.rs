@@ -16,7 +16,7 @@ use crate::plan::Workspace;
 use crate::publish;
 use crate::remote::{self, LayoutDestination, RegistryDestination, Remote};
 use crate::source::{self, Source};
-use crate::tools;
+use crate::tools::{self, Mirror, Toolbox};
 use crate::ui::Ui;
 
 /// The state of a command.
@@ -64,6 +64,19 @@ impl Context {
 
     pub(super) fn go(&self, config: &Config) -> Result<Go> {
         Go::new(&config.tools.go, &self.ui)
+    }
+
+    /// The programs that are run beside cargo, go and git. `mirror` wins over the environment's.
+    pub(super) fn toolbox<'a>(
+        &self,
+        config: &'a Config,
+        go: &'a Go,
+        mirror: Option<&Mirror>,
+        offline: bool,
+    ) -> Result<Toolbox<'a>> {
+        let named = || std::env::var(tools::MIRROR).ok().filter(|text| !text.is_empty());
+        let mirror = mirror.cloned().map_or_else(|| named().map(|text| text.parse()).transpose(), |m| Ok(Some(m)))?;
+        Ok(Toolbox::new(&config.tools, go, self.workspace.tools.clone(), mirror, offline))
     }
 
     /// Keeps other runs out of the caches until it is dropped; waits while another one has them.

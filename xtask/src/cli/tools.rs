@@ -52,7 +52,7 @@ struct Lock {
     #[arg(long)]
     force: bool,
     /// A mirror of the publishers' files: MIRROR/HOST/PATH for https://HOST/PATH
-    #[arg(long, value_name = "URL", env = MIRROR)]
+    #[arg(long, value_name = "URL", env = tools::MIRROR)]
     mirror: Option<Mirror>,
 }
 
@@ -69,7 +69,7 @@ struct Path {
 #[command(next_help_heading = "Where tools come from")]
 struct From {
     /// A mirror of the publishers' files: MIRROR/HOST/PATH for https://HOST/PATH
-    #[arg(long, value_name = "URL", env = MIRROR)]
+    #[arg(long, value_name = "URL", env = tools::MIRROR)]
     mirror: Option<Mirror>,
     /// Download nothing: compile what isn't on this machine
     #[arg(long)]
@@ -78,9 +78,6 @@ struct From {
     #[arg(long, conflicts_with = "compile")]
     offline: bool,
 }
-
-/// The variable that names a mirror.
-const MIRROR: &str = "XTASK_TOOLS_MIRROR";
 
 /// `cargo xtask tools`
 pub(super) fn run(context: &Context, options: &Options) -> Result<()> {
@@ -93,7 +90,7 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<()> {
 }
 
 fn list(context: &Context, options: &List) -> Result<()> {
-    let all = tools::survey(&context.config()?.tools, context.workspace.tools.clone(), &context.ui);
+    let all = tools::survey(&context.config()?.tools, context.workspace.tools.clone(), &context.ui)?;
     if options.json {
         context.ui.data(&serde_json::to_string_pretty(&all).attempt(|| "write JSON".into())?);
     } else {
@@ -121,7 +118,7 @@ fn row(status: &Status) -> (Tone, Vec<String>) {
 fn install(context: &Context, options: &Install) -> Result<()> {
     let config = context.config()?;
     let go = context.go(&config)?;
-    let toolbox = toolbox(context, &config, &go, &options.from);
+    let toolbox = toolbox(context, &config, &go, &options.from)?;
     let names = match options.names.is_empty() {
         true => tools::pinned(&config.tools),
         false => options.names.clone(),
@@ -152,13 +149,12 @@ fn lock(context: &Context, options: &Lock) -> Result<()> {
 fn path(context: &Context, options: &Path) -> Result<()> {
     let config = context.config()?;
     let go = context.go(&config)?;
-    let path = toolbox(context, &config, &go, &options.from).get(&options.name, &context.ui)?;
+    let path = toolbox(context, &config, &go, &options.from)?.get(&options.name, &context.ui)?;
     context.ui.data(&path.display().to_string());
     Ok(())
 }
 
-fn toolbox<'a>(context: &Context, config: &'a Config, go: &'a Go, from: &From) -> Toolbox<'a> {
-    let cache = context.workspace.tools.clone();
-    let toolbox = Toolbox::new(&config.tools, go, cache, from.mirror.clone(), from.offline);
-    if from.compile { toolbox.compiling() } else { toolbox }
+fn toolbox<'a>(context: &Context, config: &'a Config, go: &'a Go, from: &From) -> Result<Toolbox<'a>> {
+    let toolbox = context.toolbox(config, go, from.mirror.as_ref(), from.offline)?;
+    Ok(if from.compile { toolbox.compiling() } else { toolbox })
 }

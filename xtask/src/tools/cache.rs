@@ -13,8 +13,9 @@ use crate::error::{Context, Error, Result};
 use crate::go;
 use crate::ui::Ui;
 
-/// What a folder that is still being filled is called; one that is found under the lock was left by a killed run.
-const UNFINISHED: &str = ".new-";
+/// What a folder that a download is filling is called; one that is found under the lock was left by a killed run. The
+/// go command's, which needs no lock, are called otherwise.
+const UNFINISHED: &str = ".download-";
 
 /// Where programs that take minutes to get are kept for every checkout on this machine.
 pub fn machine_cache() -> Result<PathBuf> {

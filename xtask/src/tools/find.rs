@@ -2,7 +2,7 @@
 //!
 //! Takes the pins and where to look, gives what is found and what was passed over. Opens no socket and changes nothing;
 //! asks a program for its version in a folder without anybody's settings. A hijacked release is an error wherever it
-//! stands.
+//! stands, and is not run where its build information gives it away.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -18,6 +18,7 @@ use super::known::{self, KNOWN, Known};
 use crate::cmd::Run;
 use crate::config::{Checksum, Machine, PinnedTool, Tools, hijacked};
 use crate::error::{Class, Error, Result};
+use crate::sbom::buildinfo;
 use crate::ui::Ui;
 
 /// How long a program may take to tell its version.
@@ -142,9 +143,15 @@ impl Finder<'_> {
         let mut passed_over = Vec::new();
         let ask = tool.known.ask.unwrap_or_default();
         for path in self.on_path(tool.known.name) {
+            // A hijacked program does its harm when it is run, if only to tell its version.
+            let recorded = recorded(&path);
+            let refused = |version: &Version| hijacked(tool.known.name, version).map(|why| refusal(&path, why));
+            if let Some(error) = recorded.iter().find_map(refused) {
+                return Err(error);
+            }
             let version = if ask.is_empty() { None } else { version(&path, ask, ui) };
-            if let Some(why) = version.as_ref().and_then(|version| hijacked(tool.known.name, version)) {
-                return Err(refusal(&path, why));
+            if let Some(error) = version.as_ref().and_then(refused) {
+                return Err(error);
             }
             if version.as_ref().is_some_and(|version| same(version, &tool.pin.version)) {
                 return Ok(Search { found: Some(Found { path, how: How::Path }), passed_over });
@@ -202,6 +209,15 @@ fn refusal(path: &Path, why: &str) -> Error {
 fn runs(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     file.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+}
+
+/// The versions that a Go program was linked as: of its main module, and of what its linker was told to write into it.
+/// None when it says nothing that can be read; then it is asked.
+fn recorded(program: &Path) -> Vec<Version> {
+    let Ok(info) = buildinfo::read(program) else { return Vec::new() };
+    let ldflags = info.settings.get("-ldflags").map(String::as_str).unwrap_or_default();
+    let words = ldflags.split(|c: char| c.is_whitespace() || matches!(c, '=' | '\'' | '"'));
+    words.chain([info.main.version.as_str()]).filter_map(version_in).collect()
 }
 
 /// What a program says that its version is.

@@ -33,8 +33,12 @@ use crate::config::Tools;
 use crate::error::{Class, Context, Error, Result};
 use crate::fs;
 use crate::go::{Go, Recipe};
+use crate::pool;
 use crate::registry::{Clock, Downloads, Policy, SystemClock};
 use crate::ui::Ui;
+
+/// The variable that names a mirror for every command.
+pub const MIRROR: &str = "XTASK_TOOLS_MIRROR";
 
 /// The largest release table.
 const TABLE: u64 = 1 << 20;
@@ -95,7 +99,8 @@ impl<'a> Toolbox<'a> {
         }
         match self.download(&tool, &shelf, &held, ui) {
             Some(Err(error)) if error.class() == Class::Network => {
-                ui.warn(&format!("{}; compiling it instead", error.message()));
+                let said = error.to_string();
+                ui.warn(&format!("{}; compiling it instead", said.lines().next().unwrap_or_default()));
                 self.build(&tool, ui)
             }
             Some(path) => Ok(Found { path: path?, how: How::Download }),
@@ -197,24 +202,25 @@ pub fn pinned(tools: &Tools) -> Vec<String> {
 }
 
 /// Looks for every pinned program; needs no Go and opens no socket.
-pub fn survey(tools: &Tools, cache: PathBuf, ui: &Ui) -> Vec<Status> {
+pub fn survey(tools: &Tools, cache: PathBuf, ui: &Ui) -> Result<Vec<Status>> {
     let finder = Finder { tools, cache, path: std::env::var_os("PATH") };
-    let status = |tool: Tool| {
-        let (search, refused) = match finder.search(&tool, ui) {
+    let status = |tool: &Tool| {
+        let (search, refused) = match finder.search(tool, ui) {
             Ok(search) => (search, None),
             Err(error) => (Search::default(), Some(error.to_string())),
         };
-        Status {
+        Ok(Status {
             name: tool.known.name,
             next: if tool.checksum().is_some() { How::Download } else { How::GoInstall },
-            version: tool.pin.version,
+            version: tool.pin.version.clone(),
             purpose: tool.known.purpose,
             found: search.found,
             passed_over: search.passed_over,
             refused,
-        }
+        })
     };
-    finder.pinned().map(status).collect()
+    // Each is a program that is started; none waits for another.
+    pool::map(&finder.pinned().collect::<Vec<_>>(), pool::cores(), status)
 }
 
 #[cfg(test)]

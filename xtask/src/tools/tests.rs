@@ -143,7 +143,7 @@ fn many_at_once_get_it_once() {
 fn what_a_killed_run_left_is_cleared_away() {
     let archive = tar_gz(&[("crane", PROGRAM)]);
     let lab = Lab::new(serving(archive.clone()), &archive);
-    let left = lab.cache().join("crane/.new-killed");
+    let left = lab.cache().join("crane/.download-killed");
     std::fs::create_dir_all(&left).unwrap();
     std::fs::write(left.join("file"), "half").unwrap();
     lab.toolbox(false).get("crane", &Ui::silent()).unwrap();

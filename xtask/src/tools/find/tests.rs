@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::sbom::fixture;
 use crate::tools::fixture::script;
 
 fn tools() -> Tools {
@@ -94,6 +95,31 @@ fn a_hijacked_release_is_refused_even_behind_the_right_one() {
         lab.program("a", "trivy", &format!("echo 'Version: {version}'"));
         assert_eq!(lab.search(&["a"], "trivy").unwrap().found, None);
     }
+}
+
+/// A Go program with nothing but build information: it can't be started.
+fn go_program(lab: &Lab, module: &str, ldflags: &str) -> PathBuf {
+    let information =
+        format!("path\tmain\nmod\tgithub.com/aquasecurity/trivy\t{module}\t\nbuild\t-ldflags={ldflags}\n");
+    let content = fixture::section("go1.26.8", &information);
+    let path = lab.program("a", "trivy", "");
+    std::fs::write(&path, fixture::elf(fixture::Layout::AMD64, ".go.buildinfo", &content)).unwrap();
+    path
+}
+
+#[test]
+fn a_hijacked_release_is_known_by_its_build_information_before_it_is_run() {
+    for (module, ldflags) in
+        [("v0.69.5", ""), ("(devel)", "\"-s -w -X=github.com/aquasecurity/trivy/pkg/version/app.ver=0.69.4\"")]
+    {
+        let lab = Lab::new();
+        go_program(&lab, module, ldflags);
+        let error = lab.search(&["a"], "trivy").unwrap_err();
+        assert!(error.to_string().contains("CVE-2026-33634"), "{module}: {error}");
+    }
+    let lab = Lab::new();
+    let path = go_program(&lab, "v0.69.7", "");
+    assert_eq!(lab.search(&["a"], "trivy").unwrap().passed_over, [PassedOver { path, version: None }]);
 }
 
 #[test]
