@@ -8,7 +8,6 @@ use super::context::Context;
 use crate::config::Config;
 use crate::error::{Context as _, Result};
 use crate::k8s::{self, Facts, Programs, Rendered, Sources};
-use crate::tools::{self, Toolbox};
 use crate::ui::Tone;
 
 /// The manifests, as a cluster gets them.
@@ -121,7 +120,7 @@ fn all(context: &Context, config: &Config, name: Option<&str>, programs: &Progra
 
 fn programs(context: &Context, config: &Config) -> Result<Programs> {
     let go = context.go(config)?;
-    let toolbox = Toolbox::new(&config.tools, &go, tools::machine_cache()?, None, false);
+    let toolbox = context.toolbox(config, &go, None, false)?;
     let get = |name| toolbox.get(name, &context.ui);
     Ok(Programs { kustomize: get("kustomize")?, helm: get("helm")?, validate: get("kubectl-validate")? })
 }
