@@ -114,7 +114,7 @@ pub(crate) fn assert_found_at_its_version(program: &Path) {
 pub(crate) fn promtool() -> PathBuf {
     const VERSION: &str = "0.306.0";
     const PACKAGE: &str = "github.com/prometheus/prometheus/cmd/promtool";
-    let shelf = checkout().join("target/xtask/tools/promtool").join(VERSION);
+    let shelf = machine_cache().expect("the machine has a cache").join("promtool").join(VERSION);
     let program = shelf.join("promtool");
     if program.is_file() {
         return program;
@@ -126,6 +126,9 @@ pub(crate) fn promtool() -> PathBuf {
         go().run(beside.path(), None, arguments).and_then(|run| run.read(&Ui::new(false))).expect("promtool builds");
     }
     std::fs::create_dir_all(&shelf).expect("the shelf can be made");
-    std::fs::rename(beside.path().join("promtool"), &program).expect("it can be put there");
+    // The cache may be on another file system: copied beside, then renamed.
+    let copied = shelf.join(format!(".new-{}", std::process::id()));
+    std::fs::copy(beside.path().join("promtool"), &copied).expect("it can be copied");
+    std::fs::rename(&copied, &program).expect("it can be put there");
     program
 }
