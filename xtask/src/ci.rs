@@ -106,7 +106,7 @@ impl Bench<'_> {
 
     /// A program of crates.io, compiled once for every checkout on this machine.
     fn installed(&self, name: &str, version: &str) -> Result<PathBuf> {
-        let root = tools::machine_cache()?.join(name).join(version);
+        let root = self.workspace.tools.join(name).join(version);
         let program = root.join("bin").join(name);
         if !program.is_file() {
             let root = root.display().to_string();
@@ -158,12 +158,6 @@ fn format(go: &Go, folder: &Path, ui: &Ui) -> Result<()> {
 
 /// Licences, sources and duplicates of dependencies.
 fn deny(bench: &Bench<'_>) -> Result<()> {
-    let root = bench.workspace.tools.join("cargo-deny").join(CARGO_DENY);
-    let program = root.join("bin/cargo-deny");
-    if !program.is_file() {
-        let root = root.display().to_string();
-        bench.cargo(&["install", "cargo-deny", "--locked", "--version", CARGO_DENY, "--root", &root])?;
-    }
     let program = bench.installed("cargo-deny", CARGO_DENY)?;
     let shell = Shell::new().attempt(|| "find the current folder".into())?;
     shell.change_dir(&bench.workspace.root);

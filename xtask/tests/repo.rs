@@ -89,7 +89,6 @@ fn imports_run_one_way() {
         ("preflight", &["plan", "publish", "source", "pin"][..]),
         ("doctor", &["plan", "scan", "go", "tools"][..]),
         ("k8s", &[][..]),
-        ("ci", &["plan", "go", "source", "tools"][..]),
         ("ci", &["plan", "go", "source", "tools", "gha"][..]),
         ("exchange", &["plan", "build"][..]),
         ("gha", &["record", "scan", "pin", "source", "notes"][..]),

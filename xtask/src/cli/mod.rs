@@ -5,9 +5,9 @@
 mod base;
 mod builder;
 mod context;
-mod k8s;
 mod exchange;
 mod gha;
+mod k8s;
 mod notes;
 mod options;
 mod pin;

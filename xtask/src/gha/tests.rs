@@ -122,7 +122,7 @@ fn a_summary_is_added_to_what_other_commands_wrote_and_ends_at_a_line() {
 }
 
 #[test]
-fn the_summary_has_every_digest_and_where_to_go() -> crate::error::Result<()> {
+fn the_summary_has_every_digest_and_where_to_go() -> Result<()> {
     let record = fixture::record("1.2.0")?;
     let change = Outcome::Opened("https://github.example/owner/name/pull/1".into());
     let text =
