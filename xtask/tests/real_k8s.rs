@@ -167,7 +167,7 @@ fn release_toml_lists_the_flags_that_the_programs_have() {
         root: repo.path().to_owned(),
         cache: repo.path().join("target/xtask"),
         dist: repo.path().join("dist"),
-        tools: repo.path().join("target/xtask/tools"),
+        tools: xtask::tools::machine_cache().expect("the machine has a cache"),
     };
     let (go, ui) = (tools::go(), Ui::silent());
     let spec = xtask::config::SourceSpec::Path(repo.path().join(config.source.path.as_path()));
