@@ -7,6 +7,7 @@
 use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
@@ -14,6 +15,8 @@ use crate::ui::Ui;
 
 /// How long a program may run when the caller names no other limit.
 pub const DEFAULT_LIMIT: Duration = Duration::from_secs(30 * 60);
+/// How long a program that ended just within its limit may still be read from.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A program's whole output.
 #[derive(Debug)]
@@ -122,31 +125,39 @@ impl Run {
     }
 }
 
-/// Feeds and drains a child on threads of their own, so that no full pipe can block it, and ends it at the limit.
+/// Feeds and drains a child on threads of their own, so that no full pipe can block it, and ends it at the limit. A
+/// program that it started may outlive it and hold its pipes: the limit is for them too.
 fn collect(mut child: Child, stdin: Option<Vec<u8>>, limit: Duration, line: &str) -> Result<Output> {
-    let (pipe_in, pipe_out, pipe_err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            if let (Some(mut pipe), Some(bytes)) = (pipe_in, stdin) {
-                // A program may end without reading all of its input; its status tells whether that was a failure.
-                let _ = pipe.write_all(&bytes);
-            }
-        });
-        let stdout = scope.spawn(move || drain(pipe_out));
-        let stderr = scope.spawn(move || drain(pipe_err));
-        let status = wait(&mut child, limit, line);
-        let (stdout, stderr) = (stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default());
-        Ok(Output { status: status?, stdout, stderr })
-    })
+    let start = Instant::now();
+    if let (Some(mut pipe), Some(bytes)) = (child.stdin.take(), stdin) {
+        // A program may end without reading all of its input; its status tells whether that was a failure.
+        std::thread::spawn(move || _ = pipe.write_all(&bytes));
+    }
+    let (stdout, stderr) = (drain(child.stdout.take()), drain(child.stderr.take()));
+    let status = wait(&mut child, limit, line)?;
+    let rest = |pipe: Receiver<Vec<u8>>| {
+        let left = limit.saturating_sub(start.elapsed()).max(LAST_WORDS);
+        pipe.recv_timeout(left).map_err(|_| {
+            let what = format!("`{line}` ended, but a program that it started held its output for {} s", limit.as_secs());
+            Error::failed(what)
+        })
+    };
+    Ok(Output { status, stdout: rest(stdout)?, stderr: rest(stderr)? })
 }
 
-fn drain(pipe: Option<impl Read>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if let Some(mut pipe) = pipe {
-        // A read error leaves what came before it; the exit status decides.
-        let _ = pipe.read_to_end(&mut bytes);
-    }
-    bytes
+/// All that comes out of a pipe, once it is closed.
+fn drain(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // A read error leaves what came before it; the exit status decides.
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        // Nobody waits any more when the limit has passed.
+        let _ = sender.send(bytes);
+    });
+    receiver
 }
 
 fn wait(child: &mut Child, limit: Duration, line: &str) -> Result<ExitStatus> {
@@ -193,6 +204,21 @@ mod tests {
             .err()
             .map(|e| e.to_string());
         assert!(err.unwrap_or_default().contains("did not end within"));
+        Ok(())
+    }
+
+    #[test]
+    fn a_program_whose_child_keeps_its_output_open_is_given_up_at_the_limit() -> Result<()> {
+        let sh = Shell::new().map_err(|e| Error::failed(e.to_string()))?;
+        let limit = Duration::from_millis(50);
+        for (script, why) in
+            [("sleep 30 & wait", "did not end within"), ("sleep 30 & exit 0", "a program that it started held its output")]
+        {
+            let start = Instant::now();
+            let err = Run::new(cmd!(sh, "sh -c {script}")).limit(limit).read(&Ui::silent()).err();
+            assert!(err.map(|e| e.to_string()).unwrap_or_default().contains(why), "{script}");
+            assert!(start.elapsed() < Duration::from_secs(20), "{script} took {:?}", start.elapsed());
+        }
         Ok(())
     }
 

@@ -303,6 +303,7 @@ mod tests {
             scanners: Vec::new(),
             databases: Vec::new(),
             platforms: vec![platform("gate"), platform("node")],
+            files: Vec::new(),
         };
         let summary = ScanSummary::of(&report);
         assert_eq!(summary.findings, BTreeMap::from([(Severity::High, 1), (Severity::Low, 1)]));

@@ -80,7 +80,7 @@ fn imports_run_one_way() {
         ("base_lock", &["remote"][..]),
         ("build", &["plan", "go", "source", "remote"][..]),
         ("sbom", &["plan", "build"][..]),
-        ("scan", &["plan", "go", "build", "sbom", "tools"][..]),
+        ("scan", &["plan", "go", "build", "sbom", "tools", "remote", "registry"][..]),
         ("record", &["plan", "scan", "pin", "build", "publish"][..]),
         ("publish", &["plan", "build", "sbom", "scan", "remote", "record"][..]),
         ("pin", &[][..]),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exchange::{Export, Import};
-use crate::config::{Base, Compression, Destination, SourceSpec};
+use crate::config::{self, Base, Compression, Destination, SourceSpec, When};
 use crate::oci::Platform;
 use crate::plan::Overrides;
 
@@ -56,9 +56,23 @@ pub(super) struct Where {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "How it is scanned")]
 pub(super) struct How {
-    /// Scan with the databases that are cached, however old
+    /// Scan with the databases that are cached
     #[arg(long)]
     pub offline: bool,
+    /// Use Trivy when-installed, always or never [default: scan.trivy.when]
+    #[arg(long, value_name = "WHEN")]
+    pub trivy: Option<When>,
+    /// Refuse a database of Trivy's that is older [default: scan.trivy.max-db-age]
+    #[arg(long, value_name = "HOURS")]
+    pub max_db_age: Option<u32>,
+}
+
+impl How {
+    /// Changes the table's policy by these flags.
+    pub(super) fn apply(&self, scan: &mut config::Scan) {
+        scan.trivy.when = self.trivy.unwrap_or(scan.trivy.when);
+        scan.trivy.max_db_age = self.max_db_age.unwrap_or(scan.trivy.max_db_age);
+    }
 }
 
 #[derive(Debug, Args)]

@@ -20,7 +20,7 @@ use crate::publish;
 use crate::record::{FILE, Record};
 use crate::remote::LayoutDestination;
 use crate::sbom::{self, Sboms};
-use crate::scan::{self, Scanned, trivy};
+use crate::scan::{self, Scanned};
 use crate::source::{self, Source};
 use crate::ui::Ui;
 use crate::verify;
@@ -220,18 +220,19 @@ fn import_images(context: &Context, job: &Job, shares: &[Share], store: &Store) 
 
 fn scan_images(
     context: &Context,
-    built: Built,
+    mut built: Built,
     sboms: Sboms,
     how: &options::How,
     go: &Go,
     store: &Store,
 ) -> Result<Scanned> {
+    how.apply(&mut built.plan.scan);
     let cache = &context.workspace.cache;
     let layouts = cache.join("layouts");
     let layout_of = |image: &crate::build::BuiltImage| export(image, store, &layouts);
     let options = scan::Options {
+        root: &context.workspace.root,
         offline: how.offline,
-        trivy: trivy::Use::WhenInstalled,
         tools_folder: &context.workspace.tools,
         cache_folder: cache,
     };

@@ -8,6 +8,7 @@ mod k8s;
 mod release;
 mod tags;
 mod tools;
+mod trivy;
 mod types;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub use release::Release;
 pub use buildx::{BuilderKind, Buildx, Cache, Secret, VariableName};
 pub use tags::{TagTemplate, TagTemplates};
 pub use tools::{Checksum, Machine, PinnedTool, Tools, hijacked};
+pub use trivy::{DbSource, Trivy, When};
 pub use types::{
     AbsPath, Base, Compression, Destination, GitSource, Package, Platforms, Port, Prefix, RelPath, Repository,
     Severity, SourceSpec, User,
@@ -185,11 +187,18 @@ pub struct Scan {
     pub fail_on_reachable: bool,
     /// Hours after which a newer database is looked for.
     pub refresh_hours: u32,
+    /// When and how Trivy is used.
+    pub trivy: Trivy,
 }
 
 impl Default for Scan {
     fn default() -> Scan {
-        Scan { fail_on: vec![Severity::Critical, Severity::High], fail_on_reachable: true, refresh_hours: 6 }
+        Scan {
+            fail_on: vec![Severity::Critical, Severity::High],
+            fail_on_reachable: true,
+            refresh_hours: 6,
+            trivy: Trivy::default(),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::oci::spec::{Descriptor, Document};
 use crate::oci::store::Store;
 use crate::oci::{Digest, Reference};
 use crate::pool;
-use crate::registry::{Client, Credentials, Options, Repository, Target};
+use crate::registry::{Client, Credentials, Options, Policy, Repository, Target};
 use crate::ui::Ui;
 
 /// How many repositories are asked about at the same time.
@@ -72,7 +72,13 @@ impl Destination for RegistryDestination {
 
 /// The repository of `reference`, to read from. The credentials of a release's destination are not for it.
 pub fn open(reference: &Reference, ui: &Ui) -> Result<Box<dyn Remote>> {
-    let client = Client::new(Options::new(Credentials::from_env(None, ui.clone()), ui.clone()));
+    open_with(reference, Policy::default(), ui)
+}
+
+/// The same, with the caller's patience.
+pub fn open_with(reference: &Reference, policy: Policy, ui: &Ui) -> Result<Box<dyn Remote>> {
+    let options = Options { policy, ..Options::new(Credentials::from_env(None, ui.clone()), ui.clone()) };
+    let client = Client::new(options);
     let unnamed = || Error::usage(format!("`{reference}` names no registry"));
     let host = reference.registry.as_deref().ok_or_else(unnamed)?;
     Ok(Box::new(RegistryRemote::new(&client, host, &reference.repository, &[])?))

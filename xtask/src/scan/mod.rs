@@ -13,7 +13,6 @@ pub mod policy;
 mod stream;
 mod table;
 pub mod trivy;
-mod trivy_report;
 pub mod vulndb;
 
 use std::collections::BTreeMap;
@@ -22,8 +21,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::build::{Built, BuiltImage, BuiltPlatform};
-use crate::config::Base;
 pub use crate::config::Severity;
+use crate::config::{Base, When};
 use crate::error::{Class, Context, Error, Item, Result};
 use crate::go::Go;
 use crate::oci::{Digest, Platform};
@@ -129,6 +128,9 @@ pub struct Report {
     pub databases: Vec<Database>,
     /// In the order of the build.
     pub platforms: Vec<PlatformReport>,
+    /// What was found in Dockerfiles and manifests of this repository.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<Finding>,
 }
 
 impl Report {
@@ -157,6 +159,7 @@ impl Scanned {
             scanners: Vec::new(),
             databases: Vec::new(),
             platforms: Vec::new(),
+            files: Vec::new(),
         };
         Scanned { built, sboms, report }
     }
@@ -208,10 +211,10 @@ impl Scanned {
 
 /// How to scan.
 pub struct Options<'a> {
+    /// The root of this repository.
+    pub root: &'a Path,
     /// Use only what is on disk.
     pub offline: bool,
-    /// When Trivy is used.
-    pub trivy: trivy::Use,
     /// Where programs are installed.
     pub tools_folder: &'a Path,
     /// Where databases and results are kept.
@@ -244,26 +247,36 @@ pub fn scan(
     let trivy = installed(plan, options, ui)?;
     let step = ui.step("scan");
     let by_program = scan_programs(&built, |program| scanner.scan(&program.program, &program.program_digest, ui))?;
-    let mut by_manifest = BTreeMap::new();
+    let (mut by_manifest, mut files) = (BTreeMap::new(), Vec::new());
     if let Some(trivy) = trivy {
-        databases.push(trivy.prepare(ui)?);
+        databases.push(trivy.database());
         scanners.push(trivy.name());
-        by_manifest = scan_images(&built, &trivy, layout_of, ui)?;
+        by_manifest = scan_images(&built, layout_of, |layout, platform| trivy.scan(layout, platform, None, ui))?;
+        let hits = trivy.scan_repository(options.root, &plan.scan.trivy, ui)?;
+        files = merge::merge(Vec::new(), hits, "", &plan.scan);
     }
     let platforms = assemble(&built, &by_program, by_manifest)?;
     step.done(&format!("by {}", scanners.join(" and ")));
-    let report = Report { schema: SCHEMA, skipped: None, scanners, databases, platforms };
+    let report = Report { schema: SCHEMA, skipped: None, scanners, databases, platforms, files };
     Ok(Scanned { built, sboms, report })
 }
 
 fn installed(plan: &crate::plan::Plan, options: &Options<'_>, ui: &Ui) -> Result<Option<Trivy>> {
-    if options.trivy == trivy::Use::Never {
+    let config = &plan.scan.trivy;
+    if config.when == When::Never {
         return Ok(None);
     }
     if let Some(program) = trivy::find(std::env::var_os("PATH").as_deref()) {
-        return Trivy::new(&program, options.offline, ui).map(Some);
+        let options = trivy::Options {
+            root: options.root,
+            cache: options.cache_folder,
+            config,
+            refresh_hours: plan.scan.refresh_hours,
+            offline: options.offline,
+        };
+        return Trivy::open(&program, &options, ui).map(Some);
     }
-    if options.trivy == trivy::Use::Always {
+    if config.when == When::Always {
         let err = Error::new(Class::Preflight, "trivy is not installed");
         return Err(err.hint(format!("install 0.75.0 or newer from {} (never 0.69.4 to 0.69.6)", trivy::RELEASES)));
     }
@@ -285,19 +298,22 @@ fn scan_programs(
     Ok(programs.into_iter().map(|p| p.program_digest).zip(found).collect())
 }
 
-/// One after the other, because Trivy locks its cache.
-fn scan_images(built: &Built, trivy: &Trivy, layout_of: &LayoutOf<'_>, ui: &Ui) -> Result<BTreeMap<Digest, Vec<Hit>>> {
-    let mut found = BTreeMap::new();
+/// All platforms of all images, in parallel; one that couldn't be scanned is the result.
+fn scan_images(
+    built: &Built,
+    layout_of: &LayoutOf<'_>,
+    scan: impl Fn(&Path, &BuiltPlatform) -> Result<Vec<Hit>> + Sync,
+) -> Result<BTreeMap<Digest, Vec<Hit>>> {
+    let mut jobs = Vec::new();
     for image in &built.images {
         let layout = layout_of(image)?;
-        for platform in &image.platforms {
-            let hits = trivy
-                .scan(&layout, platform, ui)
-                .map_err(|e| e.within(format!("failed to scan {} for {}", image.plan.name, platform.platform)))?;
-            found.insert(platform.manifest.digest, hits);
-        }
+        jobs.extend(image.platforms.iter().map(|platform| (&image.plan.name, layout.clone(), platform)));
     }
-    Ok(found)
+    let found = pool::map(&jobs, pool::cores(), |(name, layout, platform)| {
+        let within = |e: Error| e.within(format!("failed to scan {name} for {}", platform.platform));
+        Ok((platform.manifest.digest, scan(layout, platform).map_err(within)?))
+    })?;
+    Ok(found.into_iter().collect())
 }
 
 /// Every platform of every image gets a report; that one was not scanned is an error.

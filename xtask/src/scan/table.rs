@@ -38,13 +38,24 @@ pub(super) fn rows(report: &Report) -> Vec<Row<'_>> {
             places.entry(finding).or_default().entry(&part.image).or_default().insert(part.platform.to_string());
         }
     }
+    // A file says itself where it is.
+    for finding in &report.files {
+        places.entry(finding).or_default();
+    }
     let mut rows: Vec<_> =
-        places.into_iter().map(|(finding, images)| Row { finding, places: describe(&images, &all) }).collect();
+        places.into_iter().map(|(finding, images)| Row { finding, places: place(finding, &images, &all) }).collect();
     // A stable sort: rows that are equal here stay in the order of their ids.
     rows.sort_by_key(|Row { finding: f, .. }| {
         (f.violation.is_none(), std::cmp::Reverse(f.severity), f.reachable == Some(false))
     });
     rows
+}
+
+fn place(finding: &Finding, images: &BTreeMap<&str, BTreeSet<String>>, all: &BTreeMap<&str, usize>) -> String {
+    match (images.is_empty(), &finding.location) {
+        (true, Some(file)) => file.clone(),
+        _ => describe(images, all),
+    }
 }
 
 /// An image alone means all of its platforms.
@@ -137,7 +148,7 @@ mod tests {
     }
 
     fn report(platforms: Vec<PlatformReport>) -> Report {
-        Report { schema: SCHEMA, skipped: None, scanners: Vec::new(), databases: Vec::new(), platforms }
+        Report { schema: SCHEMA, skipped: None, scanners: Vec::new(), databases: Vec::new(), platforms, files: Vec::new() }
     }
 
     #[test]

@@ -91,7 +91,7 @@ fn built() -> Built {
 }
 
 fn scanned(built: Built, platforms: Vec<PlatformReport>) -> Scanned {
-    let report = Report { schema: SCHEMA, skipped: None, scanners: Vec::new(), databases: Vec::new(), platforms };
+    let report = Report { schema: SCHEMA, skipped: None, scanners: Vec::new(), databases: Vec::new(), platforms, files: Vec::new() };
     Scanned { built, sboms: Sboms { documents: Vec::new() }, report }
 }
 
