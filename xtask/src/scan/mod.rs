@@ -247,15 +247,16 @@ pub fn scan(
     let trivy = installed(plan, options, ui)?;
     let step = ui.step("scan");
     let by_program = scan_programs(&built, |program| scanner.scan(&program.program, &program.program_digest, ui))?;
-    let (mut by_manifest, mut files) = (BTreeMap::new(), Vec::new());
+    let (mut by_manifest, mut files) = (None, Vec::new());
     if let Some(trivy) = trivy {
         databases.push(trivy.database());
         scanners.push(trivy.name());
-        by_manifest = scan_images(&built, layout_of, |layout, platform| trivy.scan(layout, platform, None, ui))?;
+        let scan = |layout: &Path, platform: &BuiltPlatform| trivy.scan(layout, platform, None, ui);
+        by_manifest = Some(scan_images(&built, layout_of, scan)?);
         let hits = trivy.scan_repository(options.root, &plan.scan.trivy, ui)?;
         files = merge::merge(Vec::new(), hits, "", &plan.scan);
     }
-    let platforms = assemble(&built, &by_program, by_manifest)?;
+    let platforms = assemble(&built, &by_program, by_manifest.as_ref())?;
     step.done(&format!("by {}", scanners.join(" and ")));
     let report = Report { schema: SCHEMA, skipped: None, scanners, databases, platforms, files };
     Ok(Scanned { built, sboms, report })
@@ -316,19 +317,21 @@ fn scan_images(
     Ok(found.into_iter().collect())
 }
 
-/// Every platform of every image gets a report; that one was not scanned is an error.
+/// Every platform of every image gets a report; that one was not scanned by an engine that is used is an error.
 fn assemble(
     built: &Built,
     by_program: &BTreeMap<Digest, Vec<Finding>>,
-    mut by_manifest: BTreeMap<Digest, Vec<Hit>>,
+    by_manifest: Option<&BTreeMap<Digest, Vec<Hit>>>,
 ) -> Result<Vec<PlatformReport>> {
     let mut reports = Vec::new();
     for image in &built.images {
         for platform in &image.platforms {
             let (name, manifest) = (&image.plan.name, platform.manifest.digest);
             let go = by_program.get(&platform.program_digest).cloned();
-            let go = go.ok_or_else(|| Error::failed(format!("{name} for {} was not scanned", platform.platform)))?;
-            let hits = by_manifest.remove(&manifest).unwrap_or_default();
+            let unseen = || Error::failed(format!("{name} for {} was not scanned", platform.platform));
+            let go = go.ok_or_else(unseen)?;
+            let hits = by_manifest.map(|found| found.get(&manifest).cloned().ok_or_else(unseen)).transpose()?;
+            let hits = hits.unwrap_or_default();
             let findings = merge::merge(go, hits, image.plan.program.as_str(), &built.plan.scan);
             reports.push(PlatformReport {
                 image: name.clone(),

@@ -122,7 +122,7 @@ fn no_combination_of_outcomes_turns_an_error_or_a_finding_into_a_pass() {
             Outcome::Failed => Err(Error::failed("the scanner crashed")),
         });
         let result = found
-            .and_then(|found| assemble(&built, &found, BTreeMap::new()))
+            .and_then(|found| assemble(&built, &found, None))
             .map(|platforms| scanned(built, platforms));
         match (outcomes.contains(&Outcome::Failed), outcomes.contains(&Outcome::Bad)) {
             (true, _) => assert_eq!(result.unwrap_err().class(), Class::Failed, "{outcomes:?}"),
@@ -136,9 +136,9 @@ fn no_combination_of_outcomes_turns_an_error_or_a_finding_into_a_pass() {
 fn a_platform_that_nobody_scanned_is_an_error() {
     let built = built();
     let mut found = scan_programs(&built, |_| Ok(Vec::new())).unwrap();
-    assert_eq!(assemble(&built, &found, BTreeMap::new()).unwrap().len(), 4);
+    assert_eq!(assemble(&built, &found, None).unwrap().len(), 4);
     found.remove(&built.images[1].platforms[0].program_digest);
-    let err = assemble(&built, &found, BTreeMap::new()).unwrap_err().to_string();
+    let err = assemble(&built, &found, None).unwrap_err().to_string();
     assert!(err.contains("node for linux/amd64 was not scanned"), "{err}");
 }
 
@@ -159,7 +159,7 @@ fn equal_programs_are_scanned_once() {
 fn the_gate_lists_each_violation_once_with_its_places_and_its_fix() {
     let built = built();
     let found = scan_programs(&built, |_| Ok(vec![bad(), finding("GO-2", "example.com/m")])).unwrap();
-    let platforms = assemble(&built, &found, BTreeMap::new()).unwrap();
+    let platforms = assemble(&built, &found, None).unwrap();
     let err = scanned(built, platforms).gate().unwrap_err();
     assert_eq!(err.class() as u8, 4);
     assert_eq!(
@@ -175,4 +175,48 @@ fn a_scan_skipped_on_purpose_passes_the_gate_and_says_why() {
     let skipped = Scanned::skipped(built(), Sboms { documents: Vec::new() }, "no network in the lab");
     assert!(skipped.gate().is_ok());
     assert!(String::from_utf8(skipped.report().to_json().unwrap()).unwrap().contains("no network in the lab"));
+}
+
+#[test]
+fn no_order_of_two_engines_outcomes_turns_an_error_or_a_finding_into_a_pass() {
+    let all = [Outcome::Clean, Outcome::Bad, Outcome::Failed];
+    let built = built();
+    let platforms: Vec<_> = built.images.iter().flat_map(|i| &i.platforms).collect();
+    let place = |platform: &BuiltPlatform| platforms.iter().position(|p| p.manifest == platform.manifest).unwrap();
+    let layout_of = |_: &BuiltImage| Ok(PathBuf::new());
+    // Every outcome of Trivy on the four, against every outcome of govulncheck on one of them and its neighbours.
+    for (combination, first) in (0..81_usize).flat_map(|c| (0..3_usize).map(move |first| (c, first))) {
+        let trivy = |at: usize| all[combination / 3_usize.pow(at as u32) % 3];
+        let go = |at: usize| all[(first + at * combination) % 3];
+        let answer = |outcome, found: Vec<Finding>| match outcome {
+            Outcome::Clean => Ok(Vec::new()),
+            Outcome::Bad => Ok(found),
+            Outcome::Failed => Err(Error::failed("it did not end within 600 s and was stopped")),
+        };
+        let severe = || Finding { severity: Severity::Critical, scanner: trivy::NAME.into(), ..finding("CVE-2", "m") };
+        let by_program = scan_programs(&built, |p| answer(go(place(p)), vec![bad()]));
+        let by_manifest = scan_images(&built, &layout_of, |_, p| {
+            let found = answer(trivy(place(p)), vec![severe()])?;
+            Ok(found.into_iter().map(|finding| Hit { target: "etc/x".into(), finding }).collect())
+        });
+        let result = by_program.and_then(|go| assemble(&built, &go, Some(&by_manifest?)));
+        let outcomes: Vec<_> = (0..4).flat_map(|at| [trivy(at), go(at)]).collect();
+        let verdict = result.and_then(|platforms| scanned(built.clone(), platforms).gate());
+        match (outcomes.contains(&Outcome::Failed), outcomes.contains(&Outcome::Bad)) {
+            (true, _) => assert_eq!(verdict.unwrap_err().class(), Class::Failed, "{outcomes:?}"),
+            (false, true) => assert_eq!(verdict.unwrap_err().class(), Class::Findings, "{outcomes:?}"),
+            (false, false) => assert!(verdict.is_ok(), "{outcomes:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_image_that_trivy_did_not_see_is_an_error_where_trivy_is_used() {
+    let built = built();
+    let go = scan_programs(&built, |_| Ok(Vec::new())).unwrap();
+    let mut seen = scan_images(&built, &|_| Ok(PathBuf::new()), |_, _| Ok(Vec::new())).unwrap();
+    assert!(assemble(&built, &go, Some(&seen)).is_ok());
+    seen.remove(&built.images[1].platforms[1].manifest.digest);
+    let err = assemble(&built, &go, Some(&seen)).unwrap_err().to_string();
+    assert!(err.contains("node for linux/arm64 was not scanned"), "{err}");
 }
