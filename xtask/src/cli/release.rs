@@ -22,6 +22,7 @@ use crate::remote::LayoutDestination;
 use crate::sbom::{self, Sboms};
 use crate::scan::{self, Scanned};
 use crate::source::{self, Source};
+use crate::tools::Toolbox;
 use crate::ui::Ui;
 use crate::verify;
 
@@ -227,12 +228,15 @@ fn scan_images(
     store: &Store,
 ) -> Result<Scanned> {
     how.apply(&mut built.plan.scan);
+    let pins = built.plan.tools.clone();
+    let toolbox = Toolbox::new(&pins, go, context.workspace.tools.clone(), None, how.offline);
     let cache = &context.workspace.cache;
     let layouts = cache.join("layouts");
     let layout_of = |image: &crate::build::BuiltImage| export(image, store, &layouts);
     let options = scan::Options {
         root: &context.workspace.root,
         offline: how.offline,
+        toolbox: &toolbox,
         tools_folder: &context.workspace.tools,
         cache_folder: cache,
     };

@@ -28,6 +28,7 @@ use crate::go::Go;
 use crate::oci::{Digest, Platform};
 use crate::pool;
 use crate::sbom::Sboms;
+use crate::tools::Toolbox;
 use crate::ui::Ui;
 
 use self::govulncheck::Govulncheck;
@@ -215,6 +216,8 @@ pub struct Options<'a> {
     pub root: &'a Path,
     /// Use only what is on disk.
     pub offline: bool,
+    /// Where Trivy is got from.
+    pub toolbox: &'a Toolbox<'a>,
     /// Where programs are installed.
     pub tools_folder: &'a Path,
     /// Where databases and results are kept.
@@ -267,7 +270,12 @@ fn installed(plan: &crate::plan::Plan, options: &Options<'_>, ui: &Ui) -> Result
     if config.when == When::Never {
         return Ok(None);
     }
-    if let Some(program) = trivy::find(std::env::var_os("PATH").as_deref()) {
+    let program = match config.when {
+        When::Always => Some(options.toolbox.get(trivy::NAME, ui)?),
+        _ if plan.tools.pin(trivy::NAME).is_none() => None,
+        _ => options.toolbox.installed(trivy::NAME, ui)?,
+    };
+    if let Some(program) = program {
         let options = trivy::Options {
             root: options.root,
             cache: options.cache_folder,
@@ -277,13 +285,11 @@ fn installed(plan: &crate::plan::Plan, options: &Options<'_>, ui: &Ui) -> Result
         };
         return Trivy::open(&program, &options, ui).map(Some);
     }
-    if config.when == When::Always {
-        let err = Error::new(Class::Preflight, "trivy is not installed");
-        return Err(err.hint(format!("install 0.75.0 or newer from {} (never 0.69.4 to 0.69.6)", trivy::RELEASES)));
-    }
     match plan.images.iter().all(|image| image.base == Base::Scratch) {
-        true => ui.note("trivy is not installed: findings have no severities"),
-        false => ui.warn("trivy is not installed: the packages of the base image are not scanned"),
+        true => ui.note("trivy is not installed (cargo xtask tools install trivy): findings have no severities"),
+        false => ui.warn(
+            "trivy is not installed (cargo xtask tools install trivy): the packages of the base image are not scanned",
+        ),
     }
     Ok(None)
 }

@@ -34,7 +34,7 @@ use crate::oci::Digest;
 use crate::ui::Ui;
 
 pub use self::hits::Hit;
-pub use self::program::{RELEASES, find};
+pub use self::program::RELEASES;
 
 /// Its name in findings.
 pub const NAME: &str = "trivy";

@@ -1,9 +1,9 @@
-//! The program `trivy`: found, refused where it is a hijacked release, and run deaf to the machine's own settings.
+//! The program `trivy`: refused where it is a hijacked release, and run deaf to the machine's own settings.
 //!
 //! Takes arguments, gives what was written to stdout. A run that fails, hangs or crashes is an error. Never reads a
 //! report.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,13 +13,12 @@ use xshell::{Shell, cmd};
 
 use super::NAME;
 use crate::cmd::{Output, Run};
+use crate::config::hijacked;
 use crate::error::{Class, Context, Error, Result};
 use crate::ui::Ui;
 
 /// Where it comes from.
 pub const RELEASES: &str = "https://github.com/aquasecurity/trivy/releases";
-/// Releases that were hijacked (CVE-2026-33634).
-const HIJACKED: [Version; 3] = [Version::new(0, 69, 4), Version::new(0, 69, 5), Version::new(0, 69, 6)];
 /// Settings about its index of Java archives, the one thing that it fetches itself; every other `TRIVY_…` could hide
 /// findings.
 const KEPT: &[&str] = &[
@@ -48,13 +47,6 @@ struct About {
     version: Version,
 }
 
-/// The program `trivy` in the folders of `path`, as a shell would find it.
-pub fn find(path: Option<&OsStr>) -> Option<PathBuf> {
-    use std::os::unix::fs::PermissionsExt;
-    let runs = |file: &PathBuf| file.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
-    std::env::split_paths(path?).map(|folder| folder.join(NAME)).find(runs)
-}
-
 impl Program {
     /// Asks `path` for its version; one run may take `limit`.
     ///
@@ -69,9 +61,9 @@ impl Program {
             return Err(format!("it failed with {}", output.status)).attempt(attempt);
         }
         program.version = serde_json::from_slice::<About>(&output.stdout).attempt(attempt)?.version;
-        match HIJACKED.contains(&program.version) {
-            true => Err(hijacked(path, &program.version)),
-            false => Ok(program),
+        match hijacked(NAME, &program.version) {
+            Some(why) => Err(refusal(path, &program.version, why)),
+            None => Ok(program),
         }
     }
 
@@ -107,10 +99,9 @@ fn shell() -> Result<Shell> {
     Shell::new().attempt(|| "find the current folder".into())
 }
 
-fn hijacked(path: &Path, version: &Version) -> Error {
-    let what = format!("{} is Trivy {version}, a hijacked release (CVE-2026-33634)", path.display());
-    let fix = format!("remove it, change every secret it could read, and install 0.75.0 or newer from {RELEASES}");
-    Error::new(Class::Preflight, what).hint(fix)
+fn refusal(path: &Path, version: &Version, why: &str) -> Error {
+    let err = Error::new(Class::Preflight, format!("{} is Trivy {version}, {why}", path.display()));
+    err.hint("remove it, change every secret it could read, and run `cargo xtask tools install trivy`")
 }
 
 /// The line that says why a run failed, where there is one; else the last lines.

@@ -289,14 +289,3 @@ fn a_folder_is_scanned_again_when_a_file_of_it_changes() {
     fs::write(&root.join("docker/Dockerfile.node"), b"FROM y\n").unwrap();
     assert!(scan().is_err(), "nothing was said about Dockerfile.node");
 }
-
-#[test]
-fn it_is_found_on_the_path_when_it_can_be_run() {
-    let bench = Bench::new(VERSION, "");
-    let other = tempfile::tempdir().unwrap();
-    fs::write(&other.path().join(NAME), b"not a program").unwrap();
-    let path = std::env::join_paths([other.path(), bench.folder.path()]).unwrap();
-    assert_eq!(find(Some(&path)), Some(bench.program.clone()));
-    assert_eq!(find(Some(other.path().as_os_str())), None);
-    assert_eq!(find(None), None);
-}
