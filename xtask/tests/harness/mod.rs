@@ -10,6 +10,7 @@ pub(crate) mod difference;
 pub(crate) mod github;
 pub(crate) mod registry;
 pub(crate) mod tools;
+pub(crate) mod trivydb;
 pub(crate) mod workflow;
 
 use std::ffi::OsStr;
@@ -72,10 +73,15 @@ impl Repo {
 
     /// Makes every program one with old dependencies, about which much is known.
     pub(crate) fn vulnerable(&self) {
-        copy(&checkout().join("xtask/tests/fixtures/vulnerable"), &self.path().join("source"));
+        self.take("vulnerable");
+    }
+
+    /// Makes every program the one of a fixture.
+    pub(crate) fn take(&self, fixture: &str) {
+        copy(&checkout().join("xtask/tests/fixtures").join(fixture), &self.path().join("source"));
         let table = self.read("release.toml").replace("./cmd/gate", ".").replace("./cmd/node", ".");
         self.write("release.toml", &table);
-        self.commit("take old dependencies");
+        self.commit("take another program");
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -31,6 +31,8 @@ const KEPT: &[&str] = &[
 ];
 /// How long it may take to tell its version.
 const VERSION_LIMIT: Duration = Duration::from_secs(60);
+/// What a run says that failed because of its database: in Trivy's own words, or in the trace of bbolt, its format.
+const DATABASE: [&str; 2] = ["DB error", "go.etcd.io/bbolt"];
 /// How much of what a failed run said is repeated; a crash says more than anyone reads.
 const REPEATED: usize = 12;
 
@@ -68,6 +70,9 @@ impl Program {
     }
 
     /// What `trivy ARGS` writes to stdout, run in `folder`.
+    ///
+    /// # Errors
+    /// Class network when its database is the reason.
     pub(super) fn read(&self, folder: &Path, args: &[&str], ui: &Ui) -> Result<Vec<u8>> {
         let shell = shell()?;
         shell.change_dir(folder);
@@ -76,7 +81,11 @@ impl Program {
             return Ok(stdout);
         }
         let said = String::from_utf8_lossy(&stderr).into_owned();
-        let err = Error::failed(format!("`{NAME} {}` failed with {status}", args.join(" ")));
+        let what = format!("`{NAME} {}` failed with {status}", args.join(" "));
+        let err = match DATABASE.iter().any(|word| said.contains(word)) {
+            true => Error::network(what).hint("its database can't be read: take another in scan.trivy.db-repositories"),
+            false => Error::failed(what),
+        };
         Err(match why(&said) {
             why if why.is_empty() => err,
             why => err.because(why),

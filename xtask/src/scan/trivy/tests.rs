@@ -232,6 +232,16 @@ fn a_database_that_is_damaged_under_way_is_exit_code_7() {
 }
 
 #[test]
+fn a_database_that_trivy_cannot_read_is_exit_code_7() {
+    let fatal = "2026-11-25T13:32:42Z\tFATAL\tFatal error\tinit error: DB error: failed to open db: invalid database";
+    let trace = "panic: assertion failed: Page expected to be: 264, but self identifies as 0\n\tgo.etcd.io/bbolt@v1.5.0/tx.go:640";
+    for said in [fatal, trace] {
+        let err = Bench::new(VERSION, &format!("printf '{said}\n' >&2; exit 1")).scan().unwrap_err();
+        assert_eq!(err.class(), Class::Network, "{err}");
+    }
+}
+
+#[test]
 fn a_database_that_cannot_be_had_is_exit_code_7() {
     let mut bench = Bench::new(VERSION, "cat '$HERE/report'");
     std::fs::remove_dir_all(bench.folder.path().join("db")).unwrap();
