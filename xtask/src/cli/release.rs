@@ -151,8 +151,9 @@ pub(super) fn scan(context: &Context, options: &options::Scan) -> Result<()> {
     let _lock = context.lock()?;
     let config = context.config()?;
     let mut built = context.last_built()?;
-    // The policy may have changed since; what was built has not.
+    // The policy and the scanners may have changed since; what was built has not.
     built.plan.scan = config.scan.clone();
+    built.plan.tools = config.tools.clone();
     let sboms = sbom::generate(&built, &context.ui)?;
     let scanned = scan_images(context, built, sboms, &options.how, &context.go(&config)?, &context.store())?;
     let report = scanned.report().to_json()?;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::report::Subject;
-use super::view::View;
+use super::view::{self, View};
 use super::{FILE_LIMIT, Hit, Trivy};
 use crate::config;
 use crate::error::{Context, Error, Result};
@@ -29,7 +29,7 @@ impl Trivy {
         let target = path.to_str().ok_or("its path is not UTF-8").attempt(attempt)?;
         let view = View::new(self.ignores.as_deref(), None)?;
         let subject = Subject::Folder { name, dockerfiles: &dockerfiles, manifests };
-        let args = vec!["fs", target, "--scanners", "misconfig,secret"];
+        let args = vec!["fs", target, "--scanners", "misconfig,secret", "--module-dir", view::MODULES];
         let more = vec!["--cache-backend", "memory", "--skip-check-update"];
         self.look(&view, args, more, &json!({"files": files}), &subject, ui)
     }

@@ -128,7 +128,7 @@ impl Trivy {
         let platform = image.platform.to_string();
         let scanners = if self.licences { "vuln,secret,license" } else { "vuln,secret" };
         let mut args = vec!["image", "--input", view::LAYOUT, "--platform", &platform, "--scanners", scanners];
-        args.extend(["--image-config-scanners", "secret"]);
+        args.extend(["--image-config-scanners", "secret", "--module-dir", view::MODULES]);
         let what = json!({"image": image.manifest.digest, "scanners": scanners, "vex": vex.as_deref().map(Digest::of)});
         let subject = Subject::Image { config: image.config.digest, platform: &image.platform };
         self.look(&view, args, self.looks_up(vex.is_some()), &what, &subject, ui)
@@ -177,7 +177,7 @@ impl Trivy {
         }
         let cache = self.database.folder.to_str().ok_or("its path is not UTF-8").attempt(|| "use the cache".into())?;
         args.extend(more);
-        args.extend(["--cache-dir", cache, "--format", "json", "--show-suppressed", "--module-dir", view::MODULES]);
+        args.extend(["--cache-dir", cache, "--format", "json", "--show-suppressed"]);
         if self.ignores.is_some() {
             args.extend(["--ignorefile", view::IGNORES]);
         }
