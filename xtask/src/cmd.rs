@@ -138,7 +138,8 @@ fn collect(mut child: Child, stdin: Option<Vec<u8>>, limit: Duration, line: &str
     let rest = |pipe: Receiver<Vec<u8>>| {
         let left = limit.saturating_sub(start.elapsed()).max(LAST_WORDS);
         pipe.recv_timeout(left).map_err(|_| {
-            let what = format!("`{line}` ended, but a program that it started held its output for {} s", limit.as_secs());
+            let what =
+                format!("`{line}` ended, but a program that it started held its output for {} s", limit.as_secs());
             Error::failed(what)
         })
     };
@@ -211,9 +212,10 @@ mod tests {
     fn a_program_whose_child_keeps_its_output_open_is_given_up_at_the_limit() -> Result<()> {
         let sh = Shell::new().map_err(|e| Error::failed(e.to_string()))?;
         let limit = Duration::from_millis(50);
-        for (script, why) in
-            [("sleep 30 & wait", "did not end within"), ("sleep 30 & exit 0", "a program that it started held its output")]
-        {
+        for (script, why) in [
+            ("sleep 30 & wait", "did not end within"),
+            ("sleep 30 & exit 0", "a program that it started held its output"),
+        ] {
             let start = Instant::now();
             let err = Run::new(cmd!(sh, "sh -c {script}")).limit(limit).read(&Ui::silent()).err();
             assert!(err.map(|e| e.to_string()).unwrap_or_default().contains(why), "{script}");

@@ -61,8 +61,10 @@ impl Lab {
     fn configure(&self, source: &str) {
         let version = config::Config::load(&checkout(), None).unwrap().tools.pin("trivy").unwrap().version;
         let table = self.repo.read("release.toml");
-        let table = table.split("\n[scan.trivy]").next().unwrap().trim_end().trim_end_matches(&pin(&version)).to_owned();
-        let settings = format!("{}\n[scan.trivy]\nwhen = \"always\"\ndb-repositories = [\"{source}\"]\n", pin(&version));
+        let table =
+            table.split("\n[scan.trivy]").next().unwrap().trim_end().trim_end_matches(&pin(&version)).to_owned();
+        let settings =
+            format!("{}\n[scan.trivy]\nwhen = \"always\"\ndb-repositories = [\"{source}\"]\n", pin(&version));
         self.repo.write("release.toml", &(table + &settings));
     }
 }
@@ -138,10 +140,8 @@ fn a_secret_is_found_where_it_is() {
 fn what_an_ignore_file_and_a_vex_document_set_aside_is_still_there_with_the_reason() {
     let lab = Lab::new(|repo| repo.take("outdated"));
     let all = lab.scan(None);
-    lab.repo.write(
-        ".trivyignore.yaml",
-        "vulnerabilities:\n  - id: CVE-2023-48795\n    statement: no SSH server runs\n",
-    );
+    lab.repo
+        .write(".trivyignore.yaml", "vulnerabilities:\n  - id: CVE-2023-48795\n    statement: no SSH server runs\n");
     lab.repo.write(
         "vex.json",
         r#"{"@context": "https://openvex.dev/ns/v0.2.0", "@id": "https://example.com/vex/1", "author": "test",
@@ -210,7 +210,8 @@ fn a_database_comes_from_a_registry_and_outlives_it() {
     assert_eq!(scan.code, Some(4), "{}", scan.stderr);
     let report = scan.json();
     let findings = report["platforms"][0]["findings"].as_array().unwrap();
-    let by = |id: &str| findings.iter().find(|f| f["id"] == id || aliases(f).contains(&id)).map(|f| f["scanner"].as_str());
+    let by =
+        |id: &str| findings.iter().find(|f| f["id"] == id || aliases(f).contains(&id)).map(|f| f["scanner"].as_str());
     assert_eq!(by("CVE-2024-45338").flatten(), Some("govulncheck, trivy"), "both found the same");
     let layer = trivydb().publish(&lab.repo.path().join("db"));
     let database = report["databases"].as_array().unwrap().iter().find(|d| d["name"] == "trivy-db").unwrap();

@@ -170,7 +170,8 @@ mod tests {
     #[test]
     fn the_table_is_read_and_a_wrong_value_is_refused() {
         let read = |text: &str| toml::from_str::<Trivy>(text).map_err(|e| e.message().to_owned());
-        let table = read("when = \"always\"\ndb-repositories = [\"oci:db\"]\nmax-db-age = 24\nfiles = [\"k8s\"]").unwrap();
+        let table =
+            read("when = \"always\"\ndb-repositories = [\"oci:db\"]\nmax-db-age = 24\nfiles = [\"k8s\"]").unwrap();
         assert_eq!((table.when, table.max_db_age, table.licences), (When::Always, 24, false));
         assert_eq!(table.files.unwrap().len(), 1);
         assert_eq!(read("when = \"sometimes\""), Err("`sometimes` is not when-installed, always or never".into()));

@@ -148,7 +148,14 @@ mod tests {
     }
 
     fn report(platforms: Vec<PlatformReport>) -> Report {
-        Report { schema: SCHEMA, skipped: None, scanners: Vec::new(), databases: Vec::new(), platforms, files: Vec::new() }
+        Report {
+            schema: SCHEMA,
+            skipped: None,
+            scanners: Vec::new(),
+            databases: Vec::new(),
+            platforms,
+            files: Vec::new(),
+        }
     }
 
     #[test]

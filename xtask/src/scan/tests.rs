@@ -91,7 +91,14 @@ fn built() -> Built {
 }
 
 fn scanned(built: Built, platforms: Vec<PlatformReport>) -> Scanned {
-    let report = Report { schema: SCHEMA, skipped: None, scanners: Vec::new(), databases: Vec::new(), platforms, files: Vec::new() };
+    let report = Report {
+        schema: SCHEMA,
+        skipped: None,
+        scanners: Vec::new(),
+        databases: Vec::new(),
+        platforms,
+        files: Vec::new(),
+    };
     Scanned { built, sboms: Sboms { documents: Vec::new() }, report }
 }
 
@@ -121,9 +128,7 @@ fn no_combination_of_outcomes_turns_an_error_or_a_finding_into_a_pass() {
             Outcome::Bad => Ok(vec![bad()]),
             Outcome::Failed => Err(Error::failed("the scanner crashed")),
         });
-        let result = found
-            .and_then(|found| assemble(&built, &found, None))
-            .map(|platforms| scanned(built, platforms));
+        let result = found.and_then(|found| assemble(&built, &found, None)).map(|platforms| scanned(built, platforms));
         match (outcomes.contains(&Outcome::Failed), outcomes.contains(&Outcome::Bad)) {
             (true, _) => assert_eq!(result.unwrap_err().class(), Class::Failed, "{outcomes:?}"),
             (false, true) => assert_eq!(result.unwrap().gate().unwrap_err().class(), Class::Findings, "{outcomes:?}"),

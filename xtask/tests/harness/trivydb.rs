@@ -67,10 +67,14 @@ impl TrivyDb {
         });
         let affects = |entry: &Value| {
             let affected = entry["affected"].as_array().into_iter().flatten();
-            let ranges = affected.filter(|a| a["package"]["name"] == module).flat_map(|a| a["ranges"].as_array()).flatten();
+            let ranges =
+                affected.filter(|a| a["package"]["name"] == module).flat_map(|a| a["ranges"].as_array()).flatten();
             ranges.into_iter().any(|range| is_in(range, &version))
         };
-        entries.filter(|entry| entry.get("withdrawn").is_none() && affects(entry)).flat_map(|entry| ids(&entry)).collect()
+        entries
+            .filter(|entry| entry.get("withdrawn").is_none() && affects(entry))
+            .flat_map(|entry| ids(&entry))
+            .collect()
     }
 }
 

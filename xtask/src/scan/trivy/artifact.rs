@@ -82,8 +82,9 @@ impl Artifact {
         };
         let missing = || Error::network(format!("{} has no {digest}", remote.name()));
         let document = remote.manifest(&digest)?.ok_or_else(missing)?;
-        let layer = layer(&document.bytes)
-            .map_err(|why| Error::network(format!("{}@{digest} is no vulnerability database", remote.name())).because(why))?;
+        let layer = layer(&document.bytes).map_err(|why| {
+            Error::network(format!("{}@{digest} is no vulnerability database", remote.name())).because(why)
+        })?;
         Ok(Artifact { remote, layer })
     }
 
@@ -125,7 +126,9 @@ fn only(root: &Path) -> Result<Digest> {
 fn layer(manifest: &[u8]) -> std::result::Result<Descriptor, String> {
     let manifest: Manifest = serde_json::from_slice(manifest).map_err(|e| e.to_string())?;
     match manifest.layers.as_slice() {
-        [layer] if layer.media_type != LAYER => Err(format!("its layer is of type `{}`, not {LAYER}", layer.media_type)),
+        [layer] if layer.media_type != LAYER => {
+            Err(format!("its layer is of type `{}`, not {LAYER}", layer.media_type))
+        }
         [layer] if layer.size > LAYER_LIMIT => {
             Err(format!("its layer is {} bytes, and no more than {LAYER_LIMIT} are fetched", layer.size))
         }
@@ -181,7 +184,9 @@ fn write(from: &mut impl Read, to: &Path) -> Result<Digest> {
 
 fn read_metadata(from: &mut impl Read, to: &Path) -> Result<Metadata> {
     let mut text = Vec::new();
-    from.take(METADATA_LIMIT).read_to_end(&mut text).map_err(|e| read_error("failed to unpack Trivy's database", &e))?;
+    from.take(METADATA_LIMIT)
+        .read_to_end(&mut text)
+        .map_err(|e| read_error("failed to unpack Trivy's database", &e))?;
     let metadata: Metadata = serde_json::from_slice(&text).map_err(|e| damaged(&format!("its {METADATA}: {e}")))?;
     if metadata.version != SCHEMA {
         return Err(damaged(&format!("its schema is version {}, and Trivy reads {SCHEMA}", metadata.version)));

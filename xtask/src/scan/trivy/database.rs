@@ -120,7 +120,9 @@ impl Database {
                 let age = clock::age(self.updated(), wanted.now);
                 Error::network(format!("Trivy's database is of {age}; no more than {limit} hours are allowed"))
             }
-            Err(_) if hours < -SKEW => Error::network(format!("Trivy's database is of {}, in the future", self.updated())),
+            Err(_) if hours < -SKEW => {
+                Error::network(format!("Trivy's database is of {}, in the future", self.updated()))
+            }
             _ => return Ok(()),
         };
         Err(err.hint("run it without --offline, or set scan.trivy.max-db-age in release.toml or --max-db-age HOURS"))
@@ -193,7 +195,10 @@ fn newest(
         Some(current) => {
             let age = clock::age(current.updated(), wanted.now);
             let why: Vec<_> = failures.iter().map(ToString::to_string).collect();
-            ui.warn(&format!("using Trivy's database of {age}, because looking for a newer one failed: {}", why.join("; ")));
+            ui.warn(&format!(
+                "using Trivy's database of {age}, because looking for a newer one failed: {}",
+                why.join("; ")
+            ));
             Ok(current)
         }
         None => Err(nowhere(failures)),
@@ -210,7 +215,9 @@ fn nowhere(failures: Vec<Error>) -> Error {
     let items: Vec<Item> = failures.into_iter().flat_map(Error::into_items).collect();
     let class = if usage { Class::Usage } else { Class::Network };
     let err = Error::new(class, "Trivy's vulnerability database can't be had").items(items);
-    err.hint("name a mirror or a layout on disk (oci:PATH) in scan.trivy.db-repositories, or leave Trivy out: --trivy never")
+    err.hint(
+        "name a mirror or a layout on disk (oci:PATH) in scan.trivy.db-repositories, or leave Trivy out: --trivy never",
+    )
 }
 
 fn fetch(root: &Path, source: &DbSource, current: Option<&Database>, wanted: &Wanted<'_>, ui: &Ui) -> Result<Database> {

@@ -103,7 +103,10 @@ fn only_the_manifest_asked_for_is_looked_at_in_a_folder_without_settings() {
 
 #[test]
 fn an_ignore_file_and_a_vex_document_are_passed_on_and_nothing_is_dropped_by_them() {
-    let bench = Bench::new(VERSION, "echo \"$@\" > '$HERE/args'; cat .trivyignore.yaml vex.json > '$HERE/seen'; cat '$HERE/report'");
+    let bench = Bench::new(
+        VERSION,
+        "echo \"$@\" > '$HERE/args'; cat .trivyignore.yaml vex.json > '$HERE/seen'; cat '$HERE/report'",
+    );
     let mut said = report(&bench.image);
     said["Results"][0]["ExperimentalModifiedFindings"] = json!([
         {"Type": "vulnerability", "Status": "ignored", "Statement": "accepted", "Source": ".trivyignore.yaml",
@@ -113,7 +116,8 @@ fn an_ignore_file_and_a_vex_document_are_passed_on_and_nothing_is_dropped_by_the
     fs::write(&bench.folder.path().join(IGNORES), b"vulnerabilities: []\n").unwrap();
     let vex = bench.folder.path().join("gate.vex");
     fs::write(&vex, b"{}").unwrap();
-    let hits = bench.trivy().unwrap().scan(&bench.folder.path().join("layout"), &bench.image, Some(&vex), &Ui::silent());
+    let hits =
+        bench.trivy().unwrap().scan(&bench.folder.path().join("layout"), &bench.image, Some(&vex), &Ui::silent());
     assert_eq!(bench.read("seen"), "vulnerabilities: []\n{}");
     let args = bench.read("args");
     assert!(has(&args, "--ignorefile .trivyignore.yaml") && has(&args, "--vex vex.json"), "{args}");

@@ -49,7 +49,10 @@ fn a_vulnerability_has_its_severity_place_and_nearest_fix() {
     let (base, program) = (base.finding, program.finding);
     assert_eq!((base.severity, base.summary.as_str(), base.reachable), (Severity::Critical, "A flaw.", None));
     assert_eq!(base.fix.as_deref(), Some("set build.base in release.toml to an image with libssl3 3.5.1-r0"));
-    assert_eq!((program.fixed.as_deref(), program.aliases.as_slice()), (Some("1.26.9"), ["GHSA-1".to_owned()].as_slice()));
+    assert_eq!(
+        (program.fixed.as_deref(), program.aliases.as_slice()),
+        (Some("1.26.9"), ["GHSA-1".to_owned()].as_slice())
+    );
     assert_eq!(program.fix.as_deref(), Some("set tools.go = \"1.26.9\" in release.toml"));
     assert_eq!(program.location.as_deref(), Some("usr/local/bin/gate"));
 }
@@ -138,7 +141,8 @@ fn folder() -> Value {
 #[test]
 fn a_misconfiguration_has_file_line_and_remedy() {
     let found = files(&folder(), &["Dockerfile.gate"], false).unwrap();
-    let seen: Vec<_> = found.iter().map(|hit| (hit.finding.id.as_str(), hit.finding.location.as_deref().unwrap())).collect();
+    let seen: Vec<_> =
+        found.iter().map(|hit| (hit.finding.id.as_str(), hit.finding.location.as_deref().unwrap())).collect();
     assert_eq!(
         seen,
         [
@@ -148,7 +152,10 @@ fn a_misconfiguration_has_file_line_and_remedy() {
         ]
     );
     let first = &found[0].finding;
-    assert_eq!((first.kind, first.severity, first.fix.as_deref()), (Kind::Misconfiguration, Severity::High, Some("add --no-cache")));
+    assert_eq!(
+        (first.kind, first.severity, first.fix.as_deref()),
+        (Kind::Misconfiguration, Severity::High, Some("add --no-cache"))
+    );
     assert_eq!(found[2].finding.set_aside.as_deref(), Some("ignored: on purpose (.trivyignore.yaml)"));
 }
 
@@ -177,11 +184,15 @@ fn every_package_of_an_sbom_has_to_be_looked_up() {
         {"externalRefs": [{"referenceType": "purl", "referenceLocator": "pkg:apk/alpine/musl@1.2.5-r9"}]}, {"name": "x"}
     ]});
     let packages = packages_of(cyclonedx.to_string().as_bytes()).unwrap();
-    assert_eq!(packages.iter().collect::<Vec<_>>(), ["pkg:apk/alpine/musl", "pkg:golang/golang.org/x/net", "pkg:golang/stdlib"]);
+    assert_eq!(
+        packages.iter().collect::<Vec<_>>(),
+        ["pkg:apk/alpine/musl", "pkg:golang/golang.org/x/net", "pkg:golang/stdlib"]
+    );
     assert_eq!(packages_of(spdx.to_string().as_bytes()).unwrap(), packages);
     let report = |purls: &[&str]| {
         let packages: Vec<_> = purls.iter().map(|purl| json!({"Identifier": {"PURL": purl}})).collect();
-        json!({"SchemaVersion": 2, "ArtifactType": "cyclonedx", "Results": [{"Target": "", "Packages": packages}]}).to_string()
+        json!({"SchemaVersion": 2, "ArtifactType": "cyclonedx", "Results": [{"Target": "", "Packages": packages}]})
+            .to_string()
     };
     let subject = Subject::Sbom { packages: &packages };
     let all = ["pkg:golang/golang.org/x/net@v0.15.0", "pkg:golang/stdlib@1.27.4", "pkg:apk/alpine/musl@1.2.5-r9"];
@@ -192,7 +203,9 @@ fn every_package_of_an_sbom_has_to_be_looked_up() {
 
 #[test]
 fn an_sbom_that_lists_nothing_is_an_error() {
-    for bad in ["", "{}", "[]", r#"{"components": []}"#, r#"{"components": [{"purl": "pkg:oci/x"}]}"#, r#"{"packages": {}}"#] {
+    for bad in
+        ["", "{}", "[]", r#"{"components": []}"#, r#"{"components": [{"purl": "pkg:oci/x"}]}"#, r#"{"packages": {}}"#]
+    {
         assert!(packages_of(bad.as_bytes()).is_err(), "{bad}");
     }
 }
