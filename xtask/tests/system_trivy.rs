@@ -22,6 +22,7 @@ use xtask::ui::Ui;
 /// A built version in a repository of its own, and Trivy with a database from a layout.
 struct Lab {
     repo: Repo,
+    table: String,
     config: config::Trivy,
 }
 
@@ -32,7 +33,7 @@ impl Lab {
         repo.commit("prepare");
         repo.succeed(&["build", "v1.2.0"]);
         trivydb().publish(&repo.path().join("db"));
-        Lab { repo, config: from(&["oci:db"]) }
+        Lab { table: repo.read("release.toml"), repo, config: from(&["oci:db"]) }
     }
 
     fn open(&self, offline: bool) -> xtask::error::Result<Trivy> {
@@ -57,20 +58,14 @@ impl Lab {
         found
     }
 
-    /// Lets `cargo xtask scan` take Trivy and its database from `source`.
+    /// Lets `cargo xtask scan` take Trivy and its database from `source`, and look at images only.
     fn configure(&self, source: &str) {
         let version = config::Config::load(&checkout(), None).unwrap().tools.pin("trivy").unwrap().version;
-        let table = self.repo.read("release.toml");
-        let table =
-            table.split("\n[scan.trivy]").next().unwrap().trim_end().trim_end_matches(&pin(&version)).to_owned();
-        let settings =
-            format!("{}\n[scan.trivy]\nwhen = \"always\"\ndb-repositories = [\"{source}\"]\n", pin(&version));
-        self.repo.write("release.toml", &(table + &settings));
+        let settings = format!(
+            "trivy = \"{version}\"\n[scan.trivy]\nwhen = \"always\"\ndb-repositories = [\"{source}\"]\nfiles = []\n"
+        );
+        self.repo.write("release.toml", &format!("{}\n{settings}", self.table));
     }
-}
-
-fn pin(version: &semver::Version) -> String {
-    format!("\ntrivy = \"{version}\"")
 }
 
 fn from(sources: &[&str]) -> config::Trivy {
