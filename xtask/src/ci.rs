@@ -18,7 +18,6 @@ use crate::gha::{Group, Runner};
 use crate::go::Go;
 use crate::plan::Workspace;
 use crate::source;
-use crate::tools;
 use crate::ui::{Tone, Ui};
 
 /// The licence and source check of dependencies; its rules are in deny.toml.

@@ -30,3 +30,4 @@ pub mod source;
 pub mod tools;
 pub mod ui;
 pub mod verify;
+mod yaml;

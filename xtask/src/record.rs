@@ -298,12 +298,8 @@ mod tests {
             findings: findings.clone(),
         };
         let report = Report {
-            schema: 1,
-            skipped: None,
-            scanners: Vec::new(),
-            databases: Vec::new(),
             platforms: vec![platform("gate"), platform("node")],
-            files: Vec::new(),
+            ..Report::default()
         };
         let summary = ScanSummary::of(&report);
         assert_eq!(summary.findings, BTreeMap::from([(Severity::High, 1), (Severity::Low, 1)]));

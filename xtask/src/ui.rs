@@ -95,6 +95,13 @@ impl Ui {
         }
     }
 
+    /// A detail that most people don't need, shown with `--verbose`.
+    pub fn detail(&self, text: &str) {
+        if self.verbose {
+            self.line(Tone::Dim, text);
+        }
+    }
+
     /// Starts a step: a spinner on a terminal, one line with its duration at its end elsewhere.
     pub fn step(&self, what: impl Into<String>) -> Step {
         self.begin(what.into(), None)

@@ -62,12 +62,13 @@ fn uses(text: &str) -> Vec<String> {
 #[test]
 fn imports_run_one_way() {
     // Each room and those it may name. What is not here may name nothing but errors.
-    let ground = ["error", "fs", "pool", "ui", "cmd", "oci", "config"];
+    let ground = ["error", "fs", "pool", "ui", "cmd", "oci", "config", "yaml"];
     let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("error", &[][..]),
         ("fs", &["error"][..]),
         ("pool", &["error"][..]),
         ("ui", &[][..]),
+        ("yaml", &["error"][..]),
         ("cmd", &["error", "ui"][..]),
         ("oci", &["error", "fs", "config"][..]),
         ("config", &["error", "fs", "oci"][..]),
@@ -95,7 +96,7 @@ fn imports_run_one_way() {
         ("notes", &["plan", "record", "source"][..]),
     ]);
     // The ground rooms' own lists are exact; all others may stand on the ground.
-    let exact = ["error", "fs", "pool", "ui", "cmd", "oci", "config", "plan", "go"];
+    let exact = ["error", "fs", "pool", "ui", "cmd", "oci", "config", "yaml", "plan", "go"];
     let mut wrong = Vec::new();
     for (name, text) in sources() {
         let own = room(&name);

@@ -236,12 +236,22 @@ fn scan_images(
     let layout_of = |image: &crate::build::BuiltImage| export(image, store, &layouts);
     let options = scan::Options {
         root: &context.workspace.root,
+        complete: is_complete(&context.config()?, &built),
         offline: how.offline,
         toolbox: &toolbox,
         tools_folder: &context.workspace.tools,
         cache_folder: cache,
     };
     scan::scan(built, sboms, &options, go, &layout_of, &context.ui)
+}
+
+/// Whether every image of the table was built for every platform of it.
+fn is_complete(config: &Config, built: &Built) -> bool {
+    let wanted = config.build.platforms.as_slice();
+    let is_whole = |image: &crate::build::BuiltImage| {
+        wanted.iter().all(|wanted| image.platforms.iter().any(|platform| platform.platform == *wanted))
+    };
+    built.images.len() == config.images.len() && built.images.iter().all(is_whole)
 }
 
 /// Findings refuse every registry; a layout on disk only when asked to.

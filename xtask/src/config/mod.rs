@@ -6,6 +6,7 @@
 mod buildx;
 mod k8s;
 mod release;
+mod scan;
 mod tags;
 mod tools;
 mod trivy;
@@ -20,6 +21,7 @@ use toml::Spanned;
 pub use k8s::{Flow, K8s, Peer};
 pub use release::Release;
 pub use buildx::{BuilderKind, Buildx, Cache, Secret, VariableName};
+pub use scan::{Day, FailOn, Ignore, ImageScan, Rules, Scan, Unknown};
 pub use tags::{TagTemplate, TagTemplates};
 pub use tools::{Checksum, Machine, PinnedTool, Tools, hijacked};
 pub use trivy::{DbSource, Trivy, When};
@@ -177,31 +179,6 @@ pub struct Publish {
     pub record: Spanned<Repository>,
 }
 
-/// `[scan]`
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Scan {
-    /// Severities that fail.
-    pub fail_on: Vec<Severity>,
-    /// Whether a vulnerable symbol that is linked and has a fix fails, whatever its severity.
-    pub fail_on_reachable: bool,
-    /// Hours after which a newer database is looked for.
-    pub refresh_hours: u32,
-    /// When and how Trivy is used.
-    pub trivy: Trivy,
-}
-
-impl Default for Scan {
-    fn default() -> Scan {
-        Scan {
-            fail_on: vec![Severity::Critical, Severity::High],
-            fail_on_reachable: true,
-            refresh_hours: 6,
-            trivy: Trivy::default(),
-        }
-    }
-}
-
 /// `[pin]`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -232,16 +209,19 @@ impl Config {
 
     /// Checks `text`; `file` is for error messages.
     pub fn parse(file: &Path, text: &str) -> Result<Config> {
-        let config: Config = toml::from_str(text).map_err(|e| {
+        let wrong = |e: toml::de::Error| {
             let place = Place::at(file, text, e.span().map_or(0, |s| s.start));
             Error::usage(e.message().to_owned()).at(place)
-        })?;
-        config.check().map_err(|(offset, message)| Error::usage(message).at(Place::at(file, text, offset)))?;
+        };
+        let mut config: Config = toml::from_str(text).map_err(wrong)?;
+        let spans: scan::Spans = toml::from_str(text).map_err(wrong)?;
+        config.scan.locate(&spans, file, text);
+        config.check(&spans).map_err(|(offset, message)| Error::usage(message).at(Place::at(file, text, offset)))?;
         Ok(config)
     }
 
     /// What no single value shows: duplicates, and tables that must not be empty. An error is a byte offset and why.
-    fn check(&self) -> std::result::Result<(), (usize, String)> {
+    fn check(&self, spans: &scan::Spans) -> std::result::Result<(), (usize, String)> {
         if self.images.is_empty() {
             return Err((0, "no image is configured: add an [images.NAME] table".into()));
         }
@@ -257,7 +237,7 @@ impl Config {
                 ));
             }
         }
-        Ok(())
+        self.scan.check(spans, |name| self.images.keys().any(|image| image.as_ref() == name))
     }
 }
 

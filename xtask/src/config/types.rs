@@ -528,3 +528,21 @@ pub enum Severity {
     /// CVSS 9 and above.
     Critical,
 }
+
+impl Severity {
+    /// All of them, worst last.
+    pub const ALL: [Severity; 5] =
+        [Severity::Unknown, Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Severity::Unknown => "unknown",
+            Severity::Low => "low",
+            Severity::Medium => "medium",
+            Severity::High => "high",
+            Severity::Critical => "critical",
+        })
+    }
+}

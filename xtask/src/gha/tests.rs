@@ -73,7 +73,7 @@ fn a_finding_is_annotated_once_and_only_when_the_policy_objects() {
         findings: vec![finding("GO-1", Some("it is high")), finding("GO-2", None)],
     };
     let platforms = vec![platform("gate"), platform("node")];
-    let report = Report { schema: 1, skipped: None, scanners: Vec::new(), databases: Vec::new(), platforms };
+    let report = Report { platforms, ..Report::default() };
     let lines = report::findings(&report);
     assert_eq!(lines.len(), 1, "{lines:?}");
     let (properties, message) = read(&lines[0]);

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use saphyr_parser::ScalarStyle;
 
-use super::yaml::{Document, Id, Kind, Offsets, place};
+use crate::yaml::{Document, Id, Kind, Offsets, place};
 use super::{Edit, FileEdits, Target, image, kustomization, value};
 use crate::error::{Error, Place, Result};
 

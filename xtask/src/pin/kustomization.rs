@@ -10,7 +10,7 @@ use std::path::Path;
 use saphyr_parser::ScalarStyle;
 
 use super::find::Finder;
-use super::yaml::{Document, Id, Kind, Node};
+use crate::yaml::{Document, Id, Kind, Node};
 use super::{Edit, Target, image, value};
 use crate::error::{Error, Result};
 

@@ -10,7 +10,6 @@ mod folder;
 mod image;
 mod kustomization;
 mod value;
-mod yaml;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -21,7 +20,7 @@ pub use folder::{PinPlan, plan};
 use crate::error::{Error, Place, Result};
 use crate::oci::Digest;
 use find::Finder;
-use yaml::{Offsets, Reader};
+use crate::yaml::{Offsets, Reader};
 
 /// An image that manifests are to refer to.
 #[derive(Clone, Debug, PartialEq, Eq)]

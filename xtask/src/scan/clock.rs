@@ -1,13 +1,21 @@
-//! The clock, for the age of a database: the one thing of a scan that depends on when it runs. Never in an artefact.
+//! The clock, for the age of a database and of an ignore: the one thing of a scan that depends on when it runs. Never
+//! in an artefact.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 /// Now, in whole seconds.
 pub(crate) fn now() -> Timestamp {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     i64::try_from(seconds).ok().and_then(|s| Timestamp::from_second(s).ok()).unwrap_or_default()
+}
+
+/// The day it is in UTC.
+pub(super) fn today() -> Date {
+    TimeZone::UTC.to_datetime(now()).date()
 }
 
 /// `2026-11-05, 20 days old`, for a person; a time that can't be read is shown as it is.

@@ -1,44 +1,37 @@
 //! One list out of two: a vulnerability that both scanners found becomes one finding.
 //!
-//! Takes the findings of govulncheck and of Trivy in one image platform, gives them judged and sorted. Never drops one.
+//! Takes the findings of govulncheck and of Trivy in one image platform, gives them as one list, not yet judged. Never
+//! drops one; the order in which they come changes nothing.
 
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::trivy::Hit;
-use super::{Finding, policy};
-use crate::config;
+use super::{Finding, is_same, policy};
 
 /// Joins what was found. A finding of Trivy's is the same as one of govulncheck's when it is about the same module
 /// under one of the same names, and in the program that govulncheck looked at: what is true of its linked symbols says
 /// nothing about other programs of a base image.
-pub(super) fn merge(go: Vec<Finding>, trivy: Vec<Hit>, program: &str, config: &config::Scan) -> Vec<Finding> {
-    let mut findings = go;
+///
+/// What Trivy has set aside comes back: the policy decides, and in the same way for every scanner.
+pub(super) fn merge(go: Vec<Finding>, trivy: Vec<Hit>, program: &str) -> Vec<Finding> {
+    let (mut findings, mut hits) = (go, trivy);
+    findings.sort();
+    hits.sort_by(|one, other| (&one.target, &one.finding).cmp(&(&other.target, &other.finding)));
     let checked = findings.len();
-    for hit in trivy {
-        let same = |known: &&mut Finding| hit.target == program.trim_start_matches('/') && is_same(known, &hit.finding);
+    for hit in hits {
+        let found = Finding { set_aside: None, ..hit.finding };
+        let same = |known: &&mut Finding| hit.target == program.trim_start_matches('/') && is_same(known, &found);
         match findings.iter_mut().take(checked).find(same) {
-            Some(known) => join(known, hit.finding),
-            None => findings.push(hit.finding),
+            Some(known) => join(known, found),
+            None => findings.push(found),
         }
     }
     for finding in &mut findings {
         if finding.fix.is_none() && finding.scanner.starts_with(super::govulncheck::NAME) {
             finding.fix = finding.fixed.as_deref().map(|fixed| policy::go_fix(&finding.package, fixed));
         }
-        finding.violation = policy::judge(finding, config);
     }
-    findings.sort_by(|a, b| (Reverse(a.severity), a).cmp(&(Reverse(b.severity), b)));
-    findings.dedup();
     findings
-}
-
-fn names(finding: &Finding) -> BTreeSet<&str> {
-    finding.aliases.iter().chain([&finding.id]).map(String::as_str).collect()
-}
-
-fn is_same(one: &Finding, other: &Finding) -> bool {
-    one.package == other.package && !names(one).is_disjoint(&names(other))
 }
 
 /// govulncheck knows what is linked and which fix is nearest, Trivy knows the severity.
@@ -81,7 +74,12 @@ mod tests {
     }
 
     fn merged(go: Vec<Finding>, trivy: Vec<Hit>) -> Vec<Finding> {
-        merge(go, trivy, "/usr/local/bin/gate", &config::Scan::default())
+        let mut findings = merge(go, trivy, "/usr/local/bin/gate");
+        let config = crate::config::Scan::default();
+        for finding in &mut findings {
+            finding.violation = policy::judge(finding, &config.rules(None));
+        }
+        findings
     }
 
     #[test]
@@ -126,11 +124,25 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_comes_first() {
-        let ids = |found: Vec<Finding>| found.into_iter().map(|f| f.id).collect::<Vec<_>>();
-        assert_eq!(
-            ids(merged(vec![go(false)], vec![hit("x", "CVE-9", "a"), hit("x", "CVE-8", "b")])),
-            ["CVE-8", "CVE-9", "GO-1"]
-        );
+    fn the_order_of_what_was_found_changes_nothing() {
+        let target = "usr/local/bin/gate";
+        let two = |fixed: &str| {
+            let mut hit = hit(target, "CVE-1", "golang.org/x/net");
+            hit.finding.fixed = Some(fixed.into());
+            hit
+        };
+        let go = || vec![Finding { fixed: None, ..go(true) }, finding("GO-2", "m")];
+        let hits = || vec![two("0.36.0"), two("0.37.0"), hit("usr/bin/other", "CVE-1", "golang.org/x/net")];
+        let reversed = merge(go().into_iter().rev().collect(), hits().into_iter().rev().collect(), target);
+        assert_eq!(merge(go(), hits(), target), reversed);
+        assert_eq!(reversed.len(), 3);
+    }
+
+    #[test]
+    fn what_trivy_set_aside_is_judged_like_anything_else() {
+        let mut hit = hit("usr/bin/other", "CVE-1", "golang.org/x/net");
+        hit.finding.set_aside = Some("ignored (.trivyignore.yaml)".into());
+        let found = merged(Vec::new(), vec![hit]);
+        assert_eq!((found[0].set_aside.clone(), found[0].violation.is_some()), (None, true));
     }
 }

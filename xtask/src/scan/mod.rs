@@ -4,144 +4,50 @@
 //! an error, never "no findings". Whether findings stop the run depends on where it goes: [`Scanned::gate`] is asked
 //! before a registry, [`show`] tells the rest.
 
+mod aside;
 pub(crate) mod clock;
 pub mod govulncheck;
+mod ignore;
+pub mod junit;
 mod linked;
 mod merge;
 mod osv;
 pub mod policy;
+mod report;
+pub mod sarif;
 mod stream;
 mod table;
 pub mod trivy;
+mod trivyignore;
+pub mod vex;
 pub mod vulndb;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-
-use serde::{Deserialize, Serialize};
 
 use crate::build::{Built, BuiltImage, BuiltPlatform};
 pub use crate::config::Severity;
 use crate::config::{Base, When};
-use crate::error::{Class, Context, Error, Item, Result};
+use crate::error::{Class, Error, Item, Result};
 use crate::go::Go;
 use crate::oci::{Digest, Platform};
+use crate::plan::Plan;
 use crate::pool;
 use crate::sbom::Sboms;
 use crate::tools::Toolbox;
 use crate::ui::Ui;
 
+use self::aside::Policy;
 use self::govulncheck::Govulncheck;
+use self::ignore::Extent;
 use self::trivy::{Hit, Trivy};
+use self::vex::Subject;
 use self::vulndb::VulnDb;
 
+pub use self::ignore::Lapsed;
+pub use self::report::{Database, Finding, Kind, PlatformReport, Report, SCHEMA};
+use self::report::{is_same, names};
 pub use self::table::{Row, show};
-
-/// The version of [`Report`]'s shape.
-pub const SCHEMA: u32 = 1;
-
-/// What kind of thing was found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// A known vulnerability of a package.
-    #[default]
-    Vulnerability,
-    /// A secret in a file.
-    Secret,
-    /// A setting of a Dockerfile or manifest that invites harm.
-    Misconfiguration,
-    /// A licence that the policy names.
-    Licence,
-}
-
-/// One thing found in one image platform, or in a file of this repository.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Finding {
-    /// What kind of thing it is.
-    #[serde(default)]
-    pub kind: Kind,
-    /// `GO-2025-3503`, `CVE-2025-22870`.
-    pub id: String,
-    /// Its other names.
-    pub aliases: Vec<String>,
-    /// Which scanner found it.
-    pub scanner: String,
-    /// How bad it is.
-    pub severity: Severity,
-    /// The module or package, `golang.org/x/net`, `stdlib`.
-    pub package: String,
-    /// The version found.
-    pub version: String,
-    /// The version that mends it.
-    pub fixed: Option<String>,
-    /// Whether a vulnerable symbol is linked into the program; `None` when the scanner can't tell.
-    pub reachable: Option<bool>,
-    /// One line about it.
-    pub summary: String,
-    /// The command or edit that mends it.
-    pub fix: Option<String>,
-    /// The file it is in, with `:LINE` where that is known; in an image without the first `/`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub location: Option<String>,
-    /// Why it doesn't count, and who says so: a VEX statement or an ignore.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub set_aside: Option<String>,
-    /// Why the policy fails it; `None` when it passes.
-    pub violation: Option<String>,
-}
-
-/// What was found in one image platform.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlatformReport {
-    /// The image's name in the table.
-    pub image: String,
-    /// Its platform.
-    pub platform: Platform,
-    /// The manifest that was scanned.
-    pub manifest: Digest,
-    /// Sorted by severity, worst first, then by id.
-    pub findings: Vec<Finding>,
-}
-
-/// A vulnerability database that was used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Database {
-    /// `golang.org/x/vulndb`, `trivy-db`.
-    pub name: String,
-    /// Its version, such as a module pseudo-version.
-    pub version: String,
-    /// When it was made, RFC 3339.
-    pub updated: String,
-}
-
-/// What a scan found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
-    /// [`SCHEMA`]
-    pub schema: u32,
-    /// Why nothing was scanned, when that was asked for.
-    pub skipped: Option<String>,
-    /// Scanners that ran, with their versions.
-    pub scanners: Vec<String>,
-    /// Databases that were used.
-    pub databases: Vec<Database>,
-    /// In the order of the build.
-    pub platforms: Vec<PlatformReport>,
-    /// What was found in Dockerfiles and manifests of this repository.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub files: Vec<Finding>,
-}
-
-impl Report {
-    /// The report as it is kept: the same findings give the same bytes.
-    pub fn to_json(&self) -> Result<Vec<u8>> {
-        let mut bytes = serde_json::to_vec_pretty(self).attempt(|| "write the scan report".into())?;
-        bytes.push(b'\n');
-        Ok(bytes)
-    }
-}
 
 /// A build whose findings are known; made only by this module.
 #[derive(Clone, Debug)]
@@ -154,14 +60,7 @@ pub struct Scanned {
 impl Scanned {
     /// Takes a build as it is, for the reason given; the reason goes into the record.
     pub fn skipped(built: Built, sboms: Sboms, reason: &str) -> Scanned {
-        let report = Report {
-            schema: SCHEMA,
-            skipped: Some(reason.to_owned()),
-            scanners: Vec::new(),
-            databases: Vec::new(),
-            platforms: Vec::new(),
-            files: Vec::new(),
-        };
+        let report = Report { skipped: Some(reason.to_owned()), ..Report::default() };
         Scanned { built, sboms, report }
     }
 
@@ -187,33 +86,72 @@ impl Scanned {
         rows
     }
 
+    /// One OpenVEX document an image platform: what govulncheck has shown about its program. None of a scan that was
+    /// skipped.
+    pub fn vex(&self) -> Result<Vec<VexDocument>> {
+        let by_trivy = by_trivy(&self.report.scanners);
+        let mut documents = Vec::new();
+        for image in &self.built.images {
+            for platform in &image.platforms {
+                let subject = subject(&self.built.plan, image, platform, by_trivy);
+                let Some(part) = self.report.platforms.iter().find(|part| part.manifest == subject.manifest) else {
+                    continue;
+                };
+                let bytes = vex::write::document(&self.report, part, &subject)?;
+                let (image, platform) = (image.plan.name.clone(), platform.platform.clone());
+                documents.push(VexDocument { image, platform, manifest: subject.manifest, bytes });
+            }
+        }
+        Ok(documents)
+    }
+
     /// Refuses what the policy fails; a scan that was skipped on purpose passes.
     ///
     /// # Errors
-    /// [`Class::Findings`], with every violation and the upgrade that mends it.
+    /// [`Class::Findings`], with every violation and the upgrade that mends it, and every ignore that has lapsed.
     pub fn gate(&self) -> Result<()> {
         let violations = self.violations();
-        if violations.is_empty() {
+        let lapsed = &self.report.lapsed;
+        if violations.is_empty() && lapsed.is_empty() {
             return Ok(());
         }
-        let items = violations.iter().map(|row| Item { what: row.to_string(), fix: row.finding.fix.clone() }).collect();
-        let count = match violations.len() {
-            1 => "1 finding is".to_owned(),
-            many => format!("{many} findings are"),
+        let found = violations.iter().map(|row| Item { what: row.to_string(), fix: row.finding.fix.clone() });
+        let old = lapsed.iter().map(|l| Item { what: l.to_string(), fix: Some("take it out, or renew it".into()) });
+        let items = found.chain(old).collect();
+        let what = match (violations.len(), lapsed.len()) {
+            (0, 1) => "1 ignore no longer holds".to_owned(),
+            (0, many) => format!("{many} ignores no longer hold"),
+            (1, _) => "1 finding is above the policy".to_owned(),
+            (many, _) => format!("{many} findings are above the policy"),
         };
-        Err(Error::new(Class::Findings, format!("{count} above the policy")).items(items).hint(
-            match policy::fixes(violations.iter().map(|row| row.finding)) {
-                fixes if fixes.is_empty() => "no fix is out yet; [scan] in release.toml is the policy".to_owned(),
-                fixes => fixes.join("; "),
-            },
-        ))
+        let hint = match policy::fixes(violations.iter().map(|row| row.finding)) {
+            _ if violations.is_empty() => "each line says where it is written".to_owned(),
+            fixes if fixes.is_empty() => "no fix is out yet; [scan] in release.toml is the policy".to_owned(),
+            fixes => fixes.join("; "),
+        };
+        Err(Error::new(Class::Findings, what).items(items).hint(hint))
     }
+}
+
+/// What is known about the reach of vulnerabilities in one image platform, as OpenVEX.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VexDocument {
+    /// The image's name in the table.
+    pub image: String,
+    /// Its platform.
+    pub platform: Platform,
+    /// The manifest it is about.
+    pub manifest: Digest,
+    /// The document.
+    pub bytes: Vec<u8>,
 }
 
 /// How to scan.
 pub struct Options<'a> {
     /// The root of this repository.
     pub root: &'a Path,
+    /// Whether all images and platforms of release.toml are scanned, so that an ignore that nothing needs is one.
+    pub complete: bool,
     /// Use only what is on disk.
     pub offline: bool,
     /// Where Trivy is got from.
@@ -242,6 +180,8 @@ pub fn scan(
     ui: &Ui,
 ) -> Result<Scanned> {
     let plan = &built.plan;
+    // What people wrote comes first: a mistake in it is told before anything takes time.
+    let policy = Policy::read(options.root, &plan.scan, clock::today())?;
     let db = VulnDb::open(go, options.cache_folder, plan.scan.refresh_hours, options.offline, ui)?;
     let mut databases = vec![db.database()];
     let scanner =
@@ -257,15 +197,19 @@ pub fn scan(
         let scan = |layout: &Path, platform: &BuiltPlatform| trivy.scan(layout, platform, None, ui);
         by_manifest = Some(scan_images(&built, layout_of, scan)?);
         let hits = trivy.scan_repository(options.root, &plan.scan.trivy, ui)?;
-        files = merge::merge(Vec::new(), hits, "", &plan.scan);
+        files = merge::merge(Vec::new(), hits, "");
     }
-    let platforms = assemble(&built, &by_program, by_manifest.as_ref())?;
+    let extent = Extent { all_images: options.complete, by_trivy: by_trivy(&scanners) };
+    let mut used = BTreeSet::new();
+    policy.apply(&mut files, None, &mut used);
+    let platforms = assemble(&built, &by_program, by_manifest.as_ref(), &policy, extent, &mut used)?;
+    let lapsed = policy.lapsed(&used, extent);
     step.done(&format!("by {}", scanners.join(" and ")));
-    let report = Report { schema: SCHEMA, skipped: None, scanners, databases, platforms, files };
+    let report = Report { scanners, databases, platforms, files, lapsed, ..Report::default() };
     Ok(Scanned { built, sboms, report })
 }
 
-fn installed(plan: &crate::plan::Plan, options: &Options<'_>, ui: &Ui) -> Result<Option<Trivy>> {
+fn installed(plan: &Plan, options: &Options<'_>, ui: &Ui) -> Result<Option<Trivy>> {
     let config = &plan.scan.trivy;
     if config.when == When::Never {
         return Ok(None);
@@ -328,6 +272,9 @@ fn assemble(
     built: &Built,
     by_program: &BTreeMap<Digest, Vec<Finding>>,
     by_manifest: Option<&BTreeMap<Digest, Vec<Hit>>>,
+    policy: &Policy<'_>,
+    extent: Extent,
+    used: &mut BTreeSet<String>,
 ) -> Result<Vec<PlatformReport>> {
     let mut reports = Vec::new();
     for image in &built.images {
@@ -337,8 +284,8 @@ fn assemble(
             let unseen = || Error::failed(format!("{name} for {} was not scanned", platform.platform));
             let go = go.ok_or_else(unseen)?;
             let hits = by_manifest.map(|found| found.get(&manifest).cloned().ok_or_else(unseen)).transpose()?;
-            let hits = hits.unwrap_or_default();
-            let findings = merge::merge(go, hits, image.plan.program.as_str(), &built.plan.scan);
+            let mut findings = merge::merge(go, hits.unwrap_or_default(), image.plan.program.as_str());
+            policy.apply(&mut findings, Some(&subject(&built.plan, image, platform, extent.by_trivy)), used);
             reports.push(PlatformReport {
                 image: name.clone(),
                 platform: platform.platform.clone(),
@@ -348,6 +295,24 @@ fn assemble(
         }
     }
     Ok(reports)
+}
+
+/// Whether Trivy is among the scanners.
+fn by_trivy(scanners: &[String]) -> bool {
+    scanners.iter().any(|name| name.starts_with(trivy::NAME))
+}
+
+fn subject<'a>(plan: &'a Plan, image: &'a BuiltImage, platform: &'a BuiltPlatform, by_trivy: bool) -> Subject<'a> {
+    Subject {
+        image: &image.plan.name,
+        reference: image.plan.reference.clone(),
+        tag: &plan.tags.version,
+        index: image.index.digest,
+        manifest: platform.manifest.digest,
+        platform: &platform.platform,
+        program: image.plan.program.as_str(),
+        others_known: image.plan.base == Base::Scratch || by_trivy,
+    }
 }
 
 #[cfg(test)]

@@ -73,24 +73,44 @@ pub fn show(report: &Report, ui: &Ui) {
         ui.warn(&format!("nothing was scanned: {why}"));
         return;
     }
-    let rows = rows(report);
+    let all = rows(report);
+    let (aside, rows): (Vec<_>, Vec<_>) = all.into_iter().partition(|row| row.finding.set_aside.is_some());
     if !rows.is_empty() {
         let header = ["finding", "severity", "package", "version", "fixed in", "linked", "found in", "summary"];
         ui.table(&header, &rows.iter().map(|row| (tone(row.finding), cells(row))).collect::<Vec<_>>());
     }
+    show_aside(&aside, ui);
     for database in &report.databases {
         ui.note(&format!("{}: database of {}", database.name, clock::age(&database.updated, clock::now())));
+    }
+    for lapsed in &report.lapsed {
+        ui.line(Tone::Bad, &lapsed.to_string());
     }
     let (bad, rest): (Vec<_>, Vec<_>) = rows.iter().map(|row| row.finding).partition(|f| f.violation.is_some());
     for fix in policy::fixes(bad.iter().copied()) {
         ui.line(Tone::Warn, &format!("fix: {fix}"));
     }
+    let aside = if aside.is_empty() { String::new() } else { format!(", {} set aside", aside.len()) };
     match (bad.len(), rest.len()) {
-        (0, 0) => ui.line(Tone::Good, "no known vulnerabilities"),
-        (0, rest) => ui.line(Tone::Good, &format!("nothing above the policy; {rest} below it")),
+        (0, 0) if aside.is_empty() => ui.line(Tone::Good, "no known vulnerabilities"),
+        (0, rest) => ui.line(Tone::Good, &format!("nothing above the policy; {rest} below it{aside}")),
         (bad, rest) => {
-            ui.line(Tone::Bad, &format!("{bad} above the policy, which a registry would refuse; {rest} below it"))
+            let what = format!("{bad} above the policy, which a registry would refuse; {rest} below it{aside}");
+            ui.line(Tone::Bad, &what);
         }
+    }
+}
+
+/// How many findings were set aside for each kind of reason; with `--verbose` each one of them.
+fn show_aside(aside: &[Row<'_>], ui: &Ui) {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in aside {
+        let why = row.finding.set_aside.as_deref().unwrap_or_default();
+        *counts.entry(why.split(':').next().unwrap_or(why)).or_default() += 1;
+        ui.detail(&format!("set aside: {}: {why}", one_line(&row.to_string())));
+    }
+    for (why, count) in counts {
+        ui.note(&format!("{count} set aside: {why} (--verbose lists them)"));
     }
 }
 
@@ -121,7 +141,11 @@ fn cells(row: &Row<'_>) -> Vec<String> {
         &shorten(&finding.summary),
     ];
     // A cell is one line, whatever a database says.
-    cells.iter().map(|cell| cell.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    cells.iter().map(|cell| one_line(cell)).collect()
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn shorten(text: &str) -> String {
@@ -136,7 +160,7 @@ mod tests {
     use super::*;
     use crate::oci::Digest;
     use crate::scan::tests::finding;
-    use crate::scan::{PlatformReport, SCHEMA, Severity};
+    use crate::scan::{PlatformReport, Severity};
 
     fn part(image: &str, platform: &str, findings: Vec<Finding>) -> PlatformReport {
         PlatformReport {
@@ -148,14 +172,7 @@ mod tests {
     }
 
     fn report(platforms: Vec<PlatformReport>) -> Report {
-        Report {
-            schema: SCHEMA,
-            skipped: None,
-            scanners: Vec::new(),
-            databases: Vec::new(),
-            platforms,
-            files: Vec::new(),
-        }
+        Report { platforms, ..Report::default() }
     }
 
     #[test]

@@ -91,19 +91,27 @@ fn built() -> Built {
 }
 
 fn scanned(built: Built, platforms: Vec<PlatformReport>) -> Scanned {
-    let report = Report {
-        schema: SCHEMA,
-        skipped: None,
-        scanners: Vec::new(),
-        databases: Vec::new(),
-        platforms,
-        files: Vec::new(),
-    };
+    let report = Report { platforms, ..Report::default() };
     Scanned { built, sboms: Sboms { documents: Vec::new() }, report }
 }
 
 fn bad() -> Finding {
     Finding { reachable: Some(true), fixed: Some("v1.2.3".into()), ..finding("GO-1", "example.com/m") }
+}
+
+fn assembled(built: &Built, found: &BTreeMap<Digest, Vec<Finding>>) -> Result<Vec<PlatformReport>> {
+    assembled_with(built, found, None)
+}
+
+fn assembled_with(
+    built: &Built,
+    found: &BTreeMap<Digest, Vec<Finding>>,
+    by_trivy: Option<&BTreeMap<Digest, Vec<Hit>>>,
+) -> Result<Vec<PlatformReport>> {
+    let root = tempfile::tempdir().unwrap();
+    let policy = Policy::read(root.path(), &built.plan.scan, jiff::civil::date(2026, 11, 25)).unwrap();
+    let extent = Extent { all_images: true, by_trivy: by_trivy.is_some() };
+    assemble(built, found, by_trivy, &policy, extent, &mut BTreeSet::new())
 }
 
 /// What can come of scanning one program.
@@ -128,7 +136,9 @@ fn no_combination_of_outcomes_turns_an_error_or_a_finding_into_a_pass() {
             Outcome::Bad => Ok(vec![bad()]),
             Outcome::Failed => Err(Error::failed("the scanner crashed")),
         });
-        let result = found.and_then(|found| assemble(&built, &found, None)).map(|platforms| scanned(built, platforms));
+        let result = found
+            .and_then(|found| assembled(&built, &found))
+            .map(|platforms| scanned(built, platforms));
         match (outcomes.contains(&Outcome::Failed), outcomes.contains(&Outcome::Bad)) {
             (true, _) => assert_eq!(result.unwrap_err().class(), Class::Failed, "{outcomes:?}"),
             (false, true) => assert_eq!(result.unwrap().gate().unwrap_err().class(), Class::Findings, "{outcomes:?}"),
@@ -141,9 +151,9 @@ fn no_combination_of_outcomes_turns_an_error_or_a_finding_into_a_pass() {
 fn a_platform_that_nobody_scanned_is_an_error() {
     let built = built();
     let mut found = scan_programs(&built, |_| Ok(Vec::new())).unwrap();
-    assert_eq!(assemble(&built, &found, None).unwrap().len(), 4);
+    assert_eq!(assembled(&built, &found).unwrap().len(), 4);
     found.remove(&built.images[1].platforms[0].program_digest);
-    let err = assemble(&built, &found, None).unwrap_err().to_string();
+    let err = assembled(&built, &found).unwrap_err().to_string();
     assert!(err.contains("node for linux/amd64 was not scanned"), "{err}");
 }
 
@@ -164,7 +174,7 @@ fn equal_programs_are_scanned_once() {
 fn the_gate_lists_each_violation_once_with_its_places_and_its_fix() {
     let built = built();
     let found = scan_programs(&built, |_| Ok(vec![bad(), finding("GO-2", "example.com/m")])).unwrap();
-    let platforms = assemble(&built, &found, None).unwrap();
+    let platforms = assembled(&built, &found).unwrap();
     let err = scanned(built, platforms).gate().unwrap_err();
     assert_eq!(err.class() as u8, 4);
     assert_eq!(
@@ -204,7 +214,7 @@ fn no_order_of_two_engines_outcomes_turns_an_error_or_a_finding_into_a_pass() {
             let found = answer(trivy(place(p)), vec![severe()])?;
             Ok(found.into_iter().map(|finding| Hit { target: "etc/x".into(), finding }).collect())
         });
-        let result = by_program.and_then(|go| assemble(&built, &go, Some(&by_manifest?)));
+        let result = by_program.and_then(|go| assembled_with(&built, &go, Some(&by_manifest?)));
         let outcomes: Vec<_> = (0..4).flat_map(|at| [trivy(at), go(at)]).collect();
         let verdict = result.and_then(|platforms| scanned(built.clone(), platforms).gate());
         match (outcomes.contains(&Outcome::Failed), outcomes.contains(&Outcome::Bad)) {
@@ -220,8 +230,8 @@ fn an_image_that_trivy_did_not_see_is_an_error_where_trivy_is_used() {
     let built = built();
     let go = scan_programs(&built, |_| Ok(Vec::new())).unwrap();
     let mut seen = scan_images(&built, &|_| Ok(PathBuf::new()), |_, _| Ok(Vec::new())).unwrap();
-    assert!(assemble(&built, &go, Some(&seen)).is_ok());
+    assert!(assembled_with(&built, &go, Some(&seen)).is_ok());
     seen.remove(&built.images[1].platforms[1].manifest.digest);
-    let err = assemble(&built, &go, Some(&seen)).unwrap_err().to_string();
+    let err = assembled_with(&built, &go, Some(&seen)).unwrap_err().to_string();
     assert!(err.contains("node for linux/arm64 was not scanned"), "{err}");
 }

@@ -16,11 +16,11 @@ use crate::error::{Error, Place, Result};
 const MAX_DEPTH: usize = 256;
 
 /// A node of a [`Document`].
-pub(super) type Id = usize;
+pub(crate) type Id = usize;
 
 /// What a node is; scalars hold their value after unescaping and folding.
 #[derive(Debug)]
-pub(super) enum Kind<'t> {
+pub(crate) enum Kind<'t> {
     Scalar(Cow<'t, str>, ScalarStyle),
     Mapping(Vec<(Id, Id)>),
     Sequence(Vec<Id>),
@@ -31,28 +31,28 @@ pub(super) enum Kind<'t> {
 /// One node and where it is written, from its anchor or tag, when it has one, to its end. A collection has only its
 /// start.
 #[derive(Debug)]
-pub(super) struct Node<'t> {
-    pub(super) kind: Kind<'t>,
-    pub(super) span: Span,
+pub(crate) struct Node<'t> {
+    pub(crate) kind: Kind<'t>,
+    pub(crate) span: Span,
 }
 
 /// One document of a file; its root is node 0.
 #[derive(Debug, Default)]
-pub(super) struct Document<'t> {
+pub(crate) struct Document<'t> {
     nodes: Vec<Node<'t>>,
 }
 
 impl<'t> Document<'t> {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    pub(super) fn node(&self, id: Id) -> Option<&Node<'t>> {
+    pub(crate) fn node(&self, id: Id) -> Option<&Node<'t>> {
         self.nodes.get(id)
     }
 
     /// The node that `id` stands for: itself, or what an alias refers to.
-    pub(super) fn resolve(&self, id: Id) -> Option<(Id, &Node<'t>)> {
+    pub(crate) fn resolve(&self, id: Id) -> Option<(Id, &Node<'t>)> {
         let node = self.node(id)?;
         match node.kind {
             Kind::Alias(target) => Some((target, self.node(target)?)),
@@ -61,7 +61,7 @@ impl<'t> Document<'t> {
     }
 
     /// The pairs of a mapping; none of anything else.
-    pub(super) fn pairs(&self, id: Id) -> &[(Id, Id)] {
+    pub(crate) fn pairs(&self, id: Id) -> &[(Id, Id)] {
         match self.resolve(id) {
             Some((_, Node { kind: Kind::Mapping(pairs), .. })) => pairs,
             _ => &[],
@@ -69,7 +69,7 @@ impl<'t> Document<'t> {
     }
 
     /// The value of a scalar, through an alias.
-    pub(super) fn scalar(&self, id: Id) -> Option<&str> {
+    pub(crate) fn scalar(&self, id: Id) -> Option<&str> {
         match &self.resolve(id)?.1.kind {
             Kind::Scalar(value, _) => Some(value),
             _ => None,
@@ -77,13 +77,13 @@ impl<'t> Document<'t> {
     }
 
     /// What a mapping says under `key`, the first time it says it.
-    pub(super) fn get(&self, mapping: Id, key: &str) -> Option<Id> {
+    pub(crate) fn get(&self, mapping: Id, key: &str) -> Option<Id> {
         self.pairs(mapping).iter().find(|(k, _)| self.scalar(*k) == Some(key)).map(|(_, value)| *value)
     }
 }
 
 /// Reads the documents of one text.
-pub(super) struct Reader<'t> {
+pub(crate) struct Reader<'t> {
     path: &'t Path,
     text: &'t str,
     parser: Parser<'t, StrInput<'t>>,
@@ -91,12 +91,12 @@ pub(super) struct Reader<'t> {
 
 impl<'t> Reader<'t> {
     /// `path` is only named in errors.
-    pub(super) fn new(path: &'t Path, text: &'t str) -> Reader<'t> {
+    pub(crate) fn new(path: &'t Path, text: &'t str) -> Reader<'t> {
         Reader { path, text, parser: Parser::new_from_str(text) }
     }
 
     /// The next document, `None` after the last. Invalid YAML is an error of class `Usage` at its place.
-    pub(super) fn document(&mut self) -> Result<Option<Document<'t>>> {
+    pub(crate) fn document(&mut self) -> Result<Option<Document<'t>>> {
         let mut builder = Builder::default();
         while let Some(event) = self.parser.next_event() {
             let (event, span) = event.map_err(|e| self.invalid(&e))?;
@@ -118,7 +118,7 @@ impl<'t> Reader<'t> {
 }
 
 /// `marker` for a person.
-pub(super) fn place(path: &Path, marker: Marker) -> Place {
+pub(crate) fn place(path: &Path, marker: Marker) -> Place {
     Place { file: path.display().to_string(), line: marker.line(), column: marker.col() + 1 }
 }
 
@@ -187,7 +187,7 @@ impl<'t> Builder<'t> {
 }
 
 /// Turns the parser's positions, counted in characters, into byte offsets.
-pub(super) struct Offsets<'t> {
+pub(crate) struct Offsets<'t> {
     text: &'t str,
     /// The byte of every [`STRIDE`]th character; `None` where every character is a byte.
     marks: Option<Vec<usize>>,
@@ -196,13 +196,13 @@ pub(super) struct Offsets<'t> {
 const STRIDE: usize = 256;
 
 impl<'t> Offsets<'t> {
-    pub(super) fn new(text: &'t str) -> Offsets<'t> {
+    pub(crate) fn new(text: &'t str) -> Offsets<'t> {
         let marks = (!text.is_ascii()).then(|| text.char_indices().step_by(STRIDE).map(|(byte, _)| byte).collect());
         Offsets { text, marks }
     }
 
     /// The byte at which the character under `marker` starts; the end of the text for any position past it.
-    pub(super) fn byte(&self, marker: Marker) -> usize {
+    pub(crate) fn byte(&self, marker: Marker) -> usize {
         let index = marker.index();
         let Some(marks) = &self.marks else { return index.min(self.text.len()) };
         let Some(from) = marks.get(index / STRIDE) else { return self.text.len() };
@@ -211,7 +211,7 @@ impl<'t> Offsets<'t> {
     }
 
     /// The bytes of `span`.
-    pub(super) fn range(&self, span: Span) -> Range<usize> {
+    pub(crate) fn range(&self, span: Span) -> Range<usize> {
         self.byte(span.start)..self.byte(span.end)
     }
 }
