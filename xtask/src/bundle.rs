@@ -1,6 +1,6 @@
 //! The bundle: `dist/v1.2.0/`, a release as files, complete or not there at all.
 //!
-//! Takes what a release made, gives a folder: `oci/` (one layout a repository), `sbom/`, `scan.json`, the pinned
+//! Takes what a release made, gives a folder: `oci/` (one layout a repository), `sbom/`, `scan/`, the pinned
 //! manifests, `release.json`, `SHA256SUMS`. Written beside and renamed into place.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use crate::fs;
 use crate::oci::Digest;
 use crate::record::SUMS;
 use crate::sbom::Sboms;
-use crate::scan::Report;
+use crate::scan::{Scanned, junit, sarif};
 
 /// A bundle being written.
 pub struct Draft {
@@ -52,9 +52,18 @@ impl Draft {
         Ok(())
     }
 
-    /// Adds the scan's report.
-    pub fn report(&self, report: &Report) -> Result<()> {
-        self.file("scan.json", &report.to_json()?)
+    /// Adds what the scan says: `scan/report.json`, `.sarif` and `junit.xml`, and `scan/vex/gate-linux-amd64.json` and
+    /// so on.
+    pub fn scan(&self, scanned: &Scanned, files: &sarif::Files) -> Result<()> {
+        let report = scanned.report();
+        self.file("scan/report.json", &report.to_json()?)?;
+        self.file("scan/report.sarif", &sarif::to_sarif(report, files)?)?;
+        self.file("scan/junit.xml", &junit::to_junit(report))?;
+        for document in scanned.vex()? {
+            let name = format!("scan/vex/{}-{}.json", document.image, document.platform.slug());
+            self.file(&name, &document.bytes)?;
+        }
+        Ok(())
     }
 
     /// Adds the checksums and gives the bundle its name, in place of an earlier one of the same version.

@@ -297,10 +297,7 @@ mod tests {
             manifest: Digest::of(b""),
             findings: findings.clone(),
         };
-        let report = Report {
-            platforms: vec![platform("gate"), platform("node")],
-            ..Report::default()
-        };
+        let report = Report { platforms: vec![platform("gate"), platform("node")], ..Report::default() };
         let summary = ScanSummary::of(&report);
         assert_eq!(summary.findings, BTreeMap::from([(Severity::High, 1), (Severity::Low, 1)]));
         assert_eq!(summary.violations, BTreeMap::from([("GO-1".into(), "reachable".into())]));

@@ -12,6 +12,7 @@ mod notes;
 mod options;
 mod pin;
 mod release;
+mod reports;
 mod show;
 mod summary;
 mod tools;

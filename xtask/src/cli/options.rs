@@ -9,6 +9,8 @@ use crate::config::{self, Base, Compression, Destination, SourceSpec, When};
 use crate::oci::Platform;
 use crate::plan::Overrides;
 
+use super::reports::Reports;
+
 /// Flags of every command.
 #[derive(Debug, Args)]
 pub(super) struct Global {
@@ -137,9 +139,8 @@ pub(super) struct Build {
 pub(super) struct Scan {
     #[command(flatten)]
     pub how: How,
-    /// Print the report as JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub reports: Reports,
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::builder::{self, Chosen};
 use super::context::Context;
 use super::notes::Told;
-use super::{gha, notes, options, summary};
+use super::{gha, notes, options, reports, summary};
 use crate::build::{Built, export};
 use crate::bundle::Draft;
 use crate::config::{Config, Destination};
@@ -31,6 +31,8 @@ struct Job {
     config: Config,
     plan: Plan,
     source: Source,
+    /// Where the scan's report shows findings.
+    files: scan::sarif::Files,
 }
 
 impl Job {
@@ -39,7 +41,8 @@ impl Job {
         let config = context.config()?;
         let source = context.source(&config, what)?;
         let plan = Plan::new(&config, version, source.facts.clone(), &what.overrides(to))?;
-        Ok(Job { config, plan, source })
+        let files = reports::files(context, &config, what.source.as_ref());
+        Ok(Job { config, plan, source, files })
     }
 }
 
@@ -80,7 +83,7 @@ pub(super) fn run(context: &Context, options: &options::Release) -> Result<Optio
     let sboms = sbom::generate(&built, ui)?;
     let scanned = match &options.skip_scan {
         Some(reason) => Scanned::skipped(built, sboms, reason),
-        None => scan_images(context, built, sboms, &options.how, &go, &store)?,
+        None => scan_images(context, &job.config, built, sboms, &options.how, &go, &store)?,
     };
     let report = scanned.report();
     show(context, report);
@@ -155,13 +158,11 @@ pub(super) fn scan(context: &Context, options: &options::Scan) -> Result<()> {
     built.plan.scan = config.scan.clone();
     built.plan.tools = config.tools.clone();
     let sboms = sbom::generate(&built, &context.ui)?;
-    let scanned = scan_images(context, built, sboms, &options.how, &context.go(&config)?, &context.store())?;
-    let report = scanned.report().to_json()?;
-    crate::fs::write(&context.workspace.cache.join("scan.json"), &report)?;
-    show(context, scanned.report());
-    if options.json {
-        context.ui.data(String::from_utf8_lossy(&report).trim_end());
-    }
+    let scanned = scan_images(context, &config, built, sboms, &options.how, &context.go(&config)?, &context.store())?;
+    let report = scanned.report();
+    crate::fs::write(&context.workspace.cache.join("scan.json"), &report.to_json()?)?;
+    show(context, report);
+    options.reports.give(report, &reports::files(context, &config, None), &context.ui)?;
     scanned.gate()
 }
 
@@ -222,6 +223,7 @@ fn import_images(context: &Context, job: &Job, shares: &[Share], store: &Store) 
 
 fn scan_images(
     context: &Context,
+    config: &Config,
     mut built: Built,
     sboms: Sboms,
     how: &options::How,
@@ -236,7 +238,7 @@ fn scan_images(
     let layout_of = |image: &crate::build::BuiltImage| export(image, store, &layouts);
     let options = scan::Options {
         root: &context.workspace.root,
-        complete: is_complete(&context.config()?, &built),
+        complete: is_complete(config, &built),
         offline: how.offline,
         toolbox: &toolbox,
         tools_folder: &context.workspace.tools,
@@ -300,7 +302,7 @@ fn bundle(
     publish::publish(scanned, store, &layouts, &quiet)?;
     publish::commit::write(record, &job.plan.record, store, &layouts)?;
     draft.sboms(scanned.sboms())?;
-    draft.report(scanned.report())?;
+    draft.scan(scanned, &job.files)?;
     for (from, path) in context.pin_folders(&job.config).iter().zip(&job.config.pin.paths) {
         pins.write_into(from, &draft.folder().join(path.as_path()))?;
     }

@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+pub use buildx::{BuilderKind, Buildx, Cache, Secret, VariableName};
 pub use k8s::{Flow, K8s, Peer};
 pub use release::Release;
-pub use buildx::{BuilderKind, Buildx, Cache, Secret, VariableName};
 pub use scan::{Day, FailOn, Ignore, ImageScan, Rules, Scan, Unknown};
 pub use tags::{TagTemplate, TagTemplates};
 pub use tools::{Checksum, Machine, PinnedTool, Tools, hijacked};

@@ -9,9 +9,9 @@ use std::path::Path;
 
 use saphyr_parser::ScalarStyle;
 
-use crate::yaml::{Document, Id, Kind, Offsets, place};
 use super::{Edit, FileEdits, Target, image, kustomization, value};
 use crate::error::{Error, Place, Result};
+use crate::yaml::{Document, Id, Kind, Offsets, place};
 
 /// The lists of containers in a pod (Kubernetes API, core/v1 PodSpec), wherever a pod template is embedded.
 const CONTAINER_LISTS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];

@@ -10,9 +10,9 @@ use std::path::Path;
 use saphyr_parser::ScalarStyle;
 
 use super::find::Finder;
-use crate::yaml::{Document, Id, Kind, Node};
 use super::{Edit, Target, image, value};
 use crate::error::{Error, Result};
+use crate::yaml::{Document, Id, Kind, Node};
 
 /// An entry's keys (kustomize, api/types/image.go), in the order in which they are written.
 const KEYS: [&str; 4] = ["name", "newName", "newTag", "digest"];

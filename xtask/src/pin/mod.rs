@@ -19,8 +19,8 @@ pub use folder::{PinPlan, plan};
 
 use crate::error::{Error, Place, Result};
 use crate::oci::Digest;
-use find::Finder;
 use crate::yaml::{Offsets, Reader};
+use find::Finder;
 
 /// An image that manifests are to refer to.
 #[derive(Clone, Debug, PartialEq, Eq)]

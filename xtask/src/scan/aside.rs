@@ -36,7 +36,12 @@ impl<'a> Policy<'a> {
 
     /// Judges the findings of an image platform, or without `subject` those of the repository's files; sorts them,
     /// worst first. The places of the ignores that are about any of them are added to `used`.
-    pub(super) fn apply(&self, findings: &mut Vec<Finding>, subject: Option<&Subject<'_>>, used: &mut BTreeSet<String>) {
+    pub(super) fn apply(
+        &self,
+        findings: &mut Vec<Finding>,
+        subject: Option<&Subject<'_>>,
+        used: &mut BTreeSet<String>,
+    ) {
         let rules = self.config.rules(subject.map(|subject| subject.image));
         for finding in findings.iter_mut() {
             // An ignore is needed for as long as what it is about is found, whatever else says that it doesn't count.

@@ -169,9 +169,7 @@ fn fits_name(pattern: &str, name: &str) -> bool {
     let (mut wanted, mut given) = (pattern.chars(), name.chars());
     match (wanted.next(), given.next()) {
         (None, None) => true,
-        (Some('*'), next) => {
-            fits_name(wanted.as_str(), name) || (next.is_some() && fits_name(pattern, given.as_str()))
-        }
+        (Some('*'), next) => fits_name(wanted.as_str(), name) || (next.is_some() && fits_name(pattern, given.as_str())),
         (Some('?'), Some(_)) => fits_name(wanted.as_str(), given.as_str()),
         (Some(one), Some(other)) => one == other && fits_name(wanted.as_str(), given.as_str()),
         _ => false,

@@ -136,9 +136,7 @@ fn no_combination_of_outcomes_turns_an_error_or_a_finding_into_a_pass() {
             Outcome::Bad => Ok(vec![bad()]),
             Outcome::Failed => Err(Error::failed("the scanner crashed")),
         });
-        let result = found
-            .and_then(|found| assembled(&built, &found))
-            .map(|platforms| scanned(built, platforms));
+        let result = found.and_then(|found| assembled(&built, &found)).map(|platforms| scanned(built, platforms));
         match (outcomes.contains(&Outcome::Failed), outcomes.contains(&Outcome::Bad)) {
             (true, _) => assert_eq!(result.unwrap_err().class(), Class::Failed, "{outcomes:?}"),
             (false, true) => assert_eq!(result.unwrap().gate().unwrap_err().class(), Class::Findings, "{outcomes:?}"),

@@ -142,7 +142,10 @@ mod tests {
              paths: [\"usr/bin/*\"]\n    purls:\n      - pkg:golang/golang.org/x/net\nsecrets:\n  - id: private-key\n",
         )
         .unwrap();
-        assert_eq!((rules[0].place.as_str(), rules[1].place.as_str()), (".trivyignore.yaml:2:5", ".trivyignore.yaml:9:5"));
+        assert_eq!(
+            (rules[0].place.as_str(), rules[1].place.as_str()),
+            (".trivyignore.yaml:2:5", ".trivyignore.yaml:9:5")
+        );
         assert_eq!((rules[0].kind, rules[1].kind), (Some(Kind::Vulnerability), Some(Kind::Secret)));
         assert_eq!(rules[0].expires.unwrap().to_string(), "2026-12-31");
         assert_eq!((rules[0].reason.as_str(), rules[0].paths.len(), rules[0].purls.len()), ("no proxy is used", 1, 1));
@@ -169,7 +172,10 @@ mod tests {
         ] {
             let err = parse(text).unwrap_err();
             let shown = err.to_string();
-            assert!(shown.starts_with(&format!(".trivyignore.yaml:{place}: ")) && shown.contains(says), "{text:?}: {shown}");
+            assert!(
+                shown.starts_with(&format!(".trivyignore.yaml:{place}: ")) && shown.contains(says),
+                "{text:?}: {shown}"
+            );
             assert_eq!(err.class(), Class::Usage);
         }
     }

@@ -65,7 +65,7 @@ fn every_bad_value_is_an_error_with_its_place() {
         ("[\"critical\"]", "[\"low\"]", "16:11", "`low` would fail and `medium` pass"),
         ("[\"critical\"]", "[\"critical\", \"unknown\"]", "17:11", "say it once"),
         ("\"as-medium\"", "\"as-unknown\"", "17:11", "write fail, pass or as-high"),
-        ("\"security/vex.json\"", "\"../vex.json\"", "19:8", "leaves the tree"),
+        ("\"security/vex.json\"", "\"../vex.json\"", "19:7", "leaves the tree"),
         ("[scan.image.gate]", "[scan.image.gat]", "21:13", "`gat` is no image"),
         ("images = [\"gate\"]", "images = [\"gat\"]", "25:1", "`gat` is no image"),
         ("expires = 2026-12-31\n", "", "25:1", "missing field `expires`"),

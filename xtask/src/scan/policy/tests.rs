@@ -60,12 +60,16 @@ fn by_default_high_critical_and_linked_with_a_fix_fail() {
 fn a_worse_finding_never_passes_where_a_lesser_one_fails() {
     for policy in policies() {
         for lesser in findings().filter(|finding| fails(finding, &policy)) {
-            let severer = Severity::ALL.into_iter().filter(|s| *s >= lesser.severity && lesser.severity != Severity::Unknown);
+            let severer =
+                Severity::ALL.into_iter().filter(|s| *s >= lesser.severity && lesser.severity != Severity::Unknown);
             for severity in severer {
                 assert!(fails(&Finding { severity, ..lesser.clone() }, &policy), "{severity} {lesser:?} {policy:?}");
             }
             assert!(fails(&Finding { reachable: Some(true), ..lesser.clone() }, &policy), "{lesser:?} {policy:?}");
-            assert!(fails(&Finding { fixed: Some("v9.0.0".into()), ..lesser.clone() }, &policy), "{lesser:?} {policy:?}");
+            assert!(
+                fails(&Finding { fixed: Some("v9.0.0".into()), ..lesser.clone() }, &policy),
+                "{lesser:?} {policy:?}"
+            );
         }
     }
 }

@@ -204,7 +204,8 @@ impl Statements {
     /// Why a finding doesn't count: the newest statement about it in this image says so.
     pub(super) fn set_aside(&self, finding: &Finding, subject: &Subject<'_>) -> Option<String> {
         let named = |statement: &&Statement| super::names(finding).iter().any(|name| statement.names.contains(*name));
-        let newest = self.0.iter().rev().filter(named).find(|s| s.products.iter().any(|p| p.holds(finding, subject)))?;
+        let newest =
+            self.0.iter().rev().filter(named).find(|s| s.products.iter().any(|p| p.holds(finding, subject)))?;
         let status = match newest.status {
             Status::NotAffected => "not affected",
             Status::Fixed => "fixed",
@@ -263,4 +264,4 @@ impl Component {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -49,9 +49,10 @@ impl Purl {
             "tag" => value == subject.tag,
             _ => false,
         });
-        let version = self.version.as_deref().is_none_or(|version| {
-            version == subject.manifest.to_string() || version == subject.index.to_string()
-        });
+        let version = self
+            .version
+            .as_deref()
+            .is_none_or(|version| version == subject.manifest.to_string() || version == subject.index.to_string());
         self.kind == "oci" && self.name.eq_ignore_ascii_case(name) && version && qualified
     }
 

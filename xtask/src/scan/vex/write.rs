@@ -65,9 +65,8 @@ impl Evidence {
 
 /// Whether what govulncheck knows holds for the image as a whole, which is what a statement speaks of.
 fn is_checked(finding: &Finding, part: &PlatformReport, subject: &Subject<'_>) -> bool {
-    let unchecked = |other: &Finding| {
-        other.reachable.is_none() && other.version_is(&finding.version) && is_same(finding, other)
-    };
+    let unchecked =
+        |other: &Finding| other.reachable.is_none() && other.version_is(&finding.version) && is_same(finding, other);
     match finding.reachable {
         Some(true) => true,
         Some(false) => subject.others_known && !part.findings.iter().any(unchecked),
@@ -125,3 +124,6 @@ impl Finding {
         self.kind == Kind::Vulnerability && self.version.trim_start_matches('v') == version.trim_start_matches('v')
     }
 }
+
+#[cfg(test)]
+mod tests;
