@@ -4,8 +4,10 @@
 
 use std::path::PathBuf;
 
+use crate::config::ldflags;
 use crate::error::{Class, Error, Item, Result};
 use crate::oci::Digest;
+use crate::oci::spec::annotation;
 use crate::pin::{self, Target};
 use crate::plan::{ImagePlan, Plan};
 use crate::publish::Destination;
@@ -70,6 +72,42 @@ pub fn source(plan: &Plan, source: &Source, allow_dirty: bool, failures: &mut Fa
                 );
             }
         }
+    }
+}
+
+/// Checks that programs, labels and tag are going to carry one version. What they carry is checked once more after the
+/// build.
+pub fn version(plan: &Plan, failures: &mut Failures) {
+    let release = format!("v{}", plan.version);
+    let stamps = ldflags::stamps(&plan.ldflags);
+    if stamps.iter().all(|stamp| stamp.value != release) {
+        let versions = stamps.iter().filter(|stamp| stamp.variable.to_lowercase().ends_with("version"));
+        let said = versions.map(|stamp| format!("sets {} to {}", stamp.variable, stamp.value)).next();
+        let said = said.unwrap_or_else(|| "sets no variable".into());
+        failures.add(
+            format!("build.ldflags {said}, so no program would say that it is {release}"),
+            "write ldflags = \"-s -w -X main.version={version}\" under [build] in release.toml",
+        );
+    }
+    for image in &plan.images {
+        match image.labels.get(annotation::VERSION) {
+            Some(label) if *label != release => failures.add(
+                format!(
+                    "image {}: its label {} is {label}, but the release is {release}",
+                    image.name,
+                    annotation::VERSION
+                ),
+                "take the label out of release.toml: it is set by itself",
+            ),
+            _ => {}
+        }
+    }
+    // A tag can't hold the + of build metadata.
+    if !plan.tags.version.contains(&plan.version.to_string().replace('+', "_")) {
+        failures.add(
+            format!("the tag {} does not say {release}", plan.tags.version),
+            "begin publish.tags in release.toml with v{version}",
+        );
     }
 }
 

@@ -80,7 +80,7 @@ pub(super) fn run(context: &Context, options: &options::Release) -> Result<Optio
         true => build_images(context, &job, &options.what.builder, &go, &store)?,
         false => import_images(context, &job, &shares, &store)?,
     };
-    let sboms = sbom::generate(&built, ui)?;
+    let sboms = sbom::generate(&built, &sources(context, &go, &store, Some(&job.source)), ui)?;
     let scanned = match &options.skip_scan {
         Some(reason) => Scanned::skipped(built, sboms, reason),
         None => scan_images(context, &job.config, built, sboms, &options.how, &go, &store)?,
@@ -157,8 +157,9 @@ pub(super) fn scan(context: &Context, options: &options::Scan) -> Result<()> {
     // The policy and the scanners may have changed since; what was built has not.
     built.plan.scan = config.scan.clone();
     built.plan.tools = config.tools.clone();
-    let sboms = sbom::generate(&built, &context.ui)?;
-    let scanned = scan_images(context, &config, built, sboms, &options.how, &context.go(&config)?, &context.store())?;
+    let (go, store) = (context.go(&config)?, context.store());
+    let sboms = sbom::generate(&built, &sources(context, &go, &store, None), &context.ui)?;
+    let scanned = scan_images(context, &config, built, sboms, &options.how, &go, &store)?;
     let report = scanned.report();
     crate::fs::write(&context.workspace.cache.join("scan.json"), &report.to_json()?)?;
     show(context, report);
@@ -175,6 +176,7 @@ fn check(
 ) -> Result<(Box<dyn publish::Destination>, Go, Vec<Share>)> {
     let mut failures = Failures::default();
     preflight::source(&job.plan, &job.source, options.allow_dirty, &mut failures);
+    preflight::version(&job.plan, &mut failures);
     preflight::pins(&job.plan, &context.pin_folders(&job.config), &mut failures);
     failures.keep(notes::changelog(context, &job.config, &job.plan.version));
     let destination = failures.keep(destination);
@@ -219,6 +221,16 @@ fn import_images(context: &Context, job: &Job, shares: &[Share], store: &Store) 
     let built = exchange::import(shares, &job.plan, store, &context.workspace, &context.ui)?;
     context.save_built(&built)?;
     Ok(built)
+}
+
+/// Where SBOMs take from what programs don't say.
+fn sources<'a>(context: &'a Context, go: &Go, store: &'a Store, source: Option<&'a Source>) -> sbom::Sources<'a> {
+    sbom::Sources {
+        store,
+        notes: &context.workspace.cache,
+        modules: go.module_cache(),
+        module: source.map(|source| source.folder.as_path()),
+    }
 }
 
 fn scan_images(

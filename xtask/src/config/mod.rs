@@ -5,6 +5,7 @@
 
 mod buildx;
 mod k8s;
+pub mod ldflags;
 mod release;
 mod scan;
 mod tags;
@@ -116,7 +117,7 @@ impl Default for Build {
             platforms: Platforms::default(),
             base: Base::Scratch,
             compression: Compression::default(),
-            ldflags: "-s -w".into(),
+            ldflags: "-s -w -X main.version={version}".into(),
             go_tags: Vec::new(),
             user: User::default(),
             working_dir: AbsPath::root(),

@@ -8,6 +8,7 @@ pub mod layer;
 pub mod layout;
 pub mod platform;
 pub mod reference;
+pub mod rootfs;
 pub mod spec;
 pub mod store;
 

@@ -45,6 +45,12 @@ pub mod annotation {
     pub const CREATED: &str = "org.opencontainers.image.created";
     /// A file name for an artifact's layer.
     pub const TITLE: &str = "org.opencontainers.image.title";
+    /// The version of what is packed.
+    pub const VERSION: &str = "org.opencontainers.image.version";
+    /// Who distributes it.
+    pub const VENDOR: &str = "org.opencontainers.image.vendor";
+    /// The licenses of what is packed, an SPDX license expression.
+    pub const LICENSES: &str = "org.opencontainers.image.licenses";
 }
 
 /// A typed, sized, content-addressed pointer.

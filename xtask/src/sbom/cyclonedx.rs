@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use super::inventory::{Component, Inventory, Kind, TOOL, TOOL_VERSION};
+use super::inventory::{Component, Inventory, Kind, License, TOOL, TOOL_VERSION};
 use super::uuid;
 use crate::error::{Context, Result};
 
@@ -75,12 +75,16 @@ struct Part<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     supplier: Option<Organization<'a>>,
     name: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
     version: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     hashes: Option<[Hash<'a>; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    licenses: Option<[Licensed<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     cpe: Option<&'a str>,
-    purl: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purl: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     properties: Vec<Property<'a>>,
 }
@@ -89,6 +93,30 @@ struct Part<'a> {
 struct Hash<'a> {
     alg: &'a str,
     content: &'a str,
+}
+
+/// A license in the words of those whose it is, not in the document's author's.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Licensed<'a> {
+    Expression { expression: &'a str, acknowledgement: &'a str },
+    Words { license: Words<'a> },
+}
+
+#[derive(Serialize)]
+struct Words<'a> {
+    name: &'a str,
+    acknowledgement: &'a str,
+}
+
+impl<'a> Licensed<'a> {
+    fn of(license: &'a License) -> Licensed<'a> {
+        let acknowledgement = "declared";
+        match license {
+            License::Expression(expression) => Licensed::Expression { expression, acknowledgement },
+            License::Words(name) => Licensed::Words { license: Words { name, acknowledgement } },
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -141,6 +169,7 @@ impl<'a> Part<'a> {
             kind: match component.kind {
                 Kind::Container => "container",
                 Kind::Application => "application",
+                Kind::OperatingSystem => "operating-system",
                 Kind::Library => "library",
             },
             bom_ref: &component.key,
@@ -148,30 +177,45 @@ impl<'a> Part<'a> {
             name: &component.name,
             version: &component.version,
             hashes: component.sha256.as_deref().map(|content| [Hash { alg: "SHA-256", content }]),
+            licenses: component.license.as_ref().map(|license| [Licensed::of(license)]),
             cpe: component.cpe.as_deref(),
-            purl: &component.purl,
+            purl: component.purl.as_deref(),
             properties: component.properties.iter().map(|(name, value)| Property { name, value }).collect(),
         }
     }
 }
 
-fn dependencies(inventory: &Inventory) -> Vec<Dependency<'_>> {
-    let program = [inventory.program.key.as_str()];
-    let base = inventory.base.iter().map(|base| base.key.as_str());
-    vec![
-        Dependency { of: &inventory.image.key, depends_on: program.into_iter().chain(base).collect() },
-        Dependency { of: &inventory.program.key, depends_on: vec![&inventory.main.key] },
-        Dependency {
-            of: &inventory.main.key,
-            depends_on: inventory.modules.iter().map(|module| module.key.as_str()).collect(),
-        },
-    ]
+fn keys<'a>(components: impl IntoIterator<Item = &'a Component>) -> Vec<&'a str> {
+    components.into_iter().map(|component| component.key.as_str()).collect()
 }
 
-/// How far the list can be relied on: the linker names every module of the program; nobody looked into the base.
+fn dependencies(inventory: &Inventory) -> Vec<Dependency<'_>> {
+    let Inventory { image, base, system, packages, program, main, modules, .. } = inventory;
+    let mut dependencies = vec![
+        Dependency { of: &image.key, depends_on: keys([program].into_iter().chain(base)) },
+        Dependency { of: &program.key, depends_on: keys([main]) },
+        Dependency { of: &main.key, depends_on: keys(modules) },
+    ];
+    if let (Some(base), Some(system)) = (base, system) {
+        dependencies.push(Dependency { of: &base.key, depends_on: keys([system]) });
+    }
+    if let Some(holder) = inventory.holds_packages().filter(|_| !packages.is_empty()) {
+        dependencies.push(Dependency { of: &holder.key, depends_on: keys(packages) });
+    }
+    dependencies
+}
+
+/// How far the list can be relied on. The linker names every module of the program, and a package manager every package
+/// of its own; what a base holds besides packages nobody looked into.
 fn compositions(inventory: &Inventory) -> Vec<Composition<'_>> {
-    let complete =
-        Composition { aggregate: "complete", dependencies: vec![&inventory.program.key, &inventory.main.key] };
-    let unknown = inventory.base.iter().map(|base| Composition { aggregate: "unknown", dependencies: vec![&base.key] });
-    [complete].into_iter().chain(unknown).collect()
+    let Inventory { base, system, packages, packages_complete, program, main, .. } = inventory;
+    let listed = if *packages_complete { "complete" } else { "incomplete" };
+    let system = system.iter().map(|system| Composition { aggregate: listed, dependencies: keys([system]) });
+    let known = if packages.is_empty() { "unknown" } else { "incomplete" };
+    let base = base.iter().map(|base| Composition { aggregate: known, dependencies: keys([base]) });
+    [Composition { aggregate: "complete", dependencies: keys([program, main]) }]
+        .into_iter()
+        .chain(system)
+        .chain(base)
+        .collect()
 }

@@ -1,23 +1,34 @@
-//! SBOM: what is in each image, from the program's own build information, as CycloneDX 1.6 and SPDX 2.3 JSON.
+//! SBOM: what is in each image, from the program's own build information and the base's package databases, as CycloneDX
+//! 1.6 and SPDX 2.3 JSON.
 //!
-//! Takes [`Built`], gives [`Sboms`]. Deterministic: no clock, no random serial. Starts no process and opens no socket;
-//! reads a few KiB of each program.
+//! Takes [`Built`], gives [`Sboms`]. Deterministic: no clock, no random serial. Starts no process and opens no socket.
+//! What was built has to agree on its version, or nothing is described.
 
+mod agreement;
 pub mod buildinfo;
 mod cyclonedx;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod inventory;
+mod licenses;
 mod modinfo;
 pub mod purl;
 mod spdx;
+mod system;
 mod uuid;
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
 use buildinfo::BuildInfo;
-use inventory::Inventory;
+use inventory::{Inventory, Parts};
+use licenses::Licenses;
+use system::System;
 
 use crate::build::{Built, BuiltImage, BuiltPlatform};
+use crate::config::Base;
 use crate::error::{Error, Result};
+use crate::oci::store::Store;
 use crate::oci::{Digest, Platform};
 use crate::plan::Plan;
 use crate::pool;
@@ -72,39 +83,92 @@ pub struct Sboms {
     pub documents: Vec<Sbom>,
 }
 
+/// Where it is looked up what programs don't say.
+#[derive(Clone, Debug)]
+pub struct Sources<'a> {
+    /// Has the images' blobs.
+    pub store: &'a Store,
+    /// Remembers between runs what was read out of bases and modules.
+    pub notes: &'a Path,
+    /// The Go module cache, for licenses.
+    pub modules: Option<PathBuf>,
+    /// The Go module that was built, where it is known.
+    pub module: Option<&'a Path>,
+}
+
 /// Describes every image platform in every format.
 ///
 /// Fails when a program has no Go build information, and with class verification when it is built for another platform
-/// than its image.
-pub fn generate(built: &Built, ui: &Ui) -> Result<Sboms> {
+/// than its image, or when program, label and release don't agree on the version.
+pub fn generate(built: &Built, sources: &Sources<'_>, ui: &Ui) -> Result<Sboms> {
     let step = ui.step("describe the images");
+    let licenses = Licenses::new(sources.modules.clone(), sources.notes.join("licenses"));
     let work: Vec<_> =
         built.images.iter().flat_map(|image| image.platforms.iter().map(move |platform| (image, platform))).collect();
-    let documents: Vec<Sbom> =
-        pool::map(&work, pool::cores(), |(image, platform)| describe(&built.plan, image, platform))?
-            .into_iter()
-            .flatten()
-            .collect();
+    let described = pool::map(&work, pool::cores(), |(image, platform)| {
+        Job { plan: &built.plan, image, platform, sources, licenses: &licenses }.describe()
+    })?;
+    let (documents, warnings): (Vec<_>, Vec<_>) = described.into_iter().unzip();
+    let documents: Vec<Sbom> = documents.into_iter().flatten().collect();
     step.done(&format!("in {} documents", documents.len()));
+    warnings.into_iter().flatten().collect::<BTreeSet<String>>().iter().for_each(|warning| ui.warn(warning));
     Ok(Sboms { documents })
 }
 
-fn describe(plan: &Plan, image: &BuiltImage, platform: &BuiltPlatform) -> Result<[Sbom; 2]> {
-    let about = |e: Error| e.within(format!("failed to describe {} for {}", image.plan.name, platform.platform));
-    let info = buildinfo::read(&platform.program).map_err(about)?;
-    check_platform(&info, &platform.platform).map_err(about)?;
-    let inventory = Inventory::new(plan, image, platform, &info).map_err(about)?;
-    let sbom = |format, bytes| Sbom {
-        image: image.plan.name.clone(),
-        platform: platform.platform.clone(),
-        manifest: platform.manifest.digest,
-        format,
-        bytes,
-    };
-    Ok([
-        sbom(Format::CycloneDx, cyclonedx::write(&inventory).map_err(about)?),
-        sbom(Format::Spdx, spdx::write(&inventory).map_err(about)?),
-    ])
+/// One image platform to be described.
+struct Job<'a> {
+    plan: &'a Plan,
+    image: &'a BuiltImage,
+    platform: &'a BuiltPlatform,
+    sources: &'a Sources<'a>,
+    licenses: &'a Licenses,
+}
+
+impl Job<'_> {
+    /// Its documents, and what a person should know about them.
+    fn describe(&self) -> Result<([Sbom; 2], Vec<String>)> {
+        let Job { plan, image, platform, .. } = *self;
+        self.documents().map_err(|e| {
+            e.within(format!("failed to describe {} {} for {}", image.plan.name, plan.tags.version, platform.platform))
+        })
+    }
+
+    fn documents(&self) -> Result<([Sbom; 2], Vec<String>)> {
+        let Job { plan, image, platform, sources, licenses } = *self;
+        let info = buildinfo::read(&platform.program)?;
+        check_platform(&info, &platform.platform)?;
+        let unsaid = agreement::check(plan, &image.plan, platform, &info, sources)?;
+        let system = self.system()?;
+        let parts = Parts { plan, image, platform, info: &info, system: &system };
+        let inventory = Inventory::new(&parts, licenses)?;
+        let sbom = |format, bytes| Sbom {
+            image: image.plan.name.clone(),
+            platform: platform.platform.clone(),
+            manifest: platform.manifest.digest,
+            format,
+            bytes,
+        };
+        let documents =
+            [sbom(Format::CycloneDx, cyclonedx::write(&inventory)?), sbom(Format::Spdx, spdx::write(&inventory)?)];
+        let unread = system.unread.iter().map(|path| {
+            format!(
+                "the base {} has its packages in {path}: its packages are not listed, and no SBOM or scan \
+                made from one knows them",
+                image.plan.base
+            )
+        });
+        Ok((documents, unsaid.into_iter().chain(unread).collect()))
+    }
+
+    /// What the base brings with it. The layers above it are looked at too: what they hide is not in the image.
+    fn system(&self) -> Result<System> {
+        let Job { image, platform, sources, .. } = *self;
+        if image.plan.base == Base::Scratch {
+            return Ok(System::default());
+        }
+        let what = format!("image {}", image.plan.name);
+        system::read(&platform.layers, sources.store, &sources.notes.join("systems"), &what)
+    }
 }
 
 /// An amd64 program in an arm64 image is a mistake that nothing else notices before the image runs.

@@ -1,4 +1,4 @@
-//! Package URLs (ECMA-427, and the type definitions `golang` and `oci` of package-url/purl-spec).
+//! Package URLs (ECMA-427, and the type definitions `apk`, `deb`, `golang` and `oci` of package-url/purl-spec).
 //!
 //! Takes names, versions and digests, gives canonical purls: equal things have equal purls, so that a scanner, a VEX
 //! statement and an SBOM mean the same.
@@ -22,13 +22,23 @@ pub fn oci(reference: &str, digest: &Digest, arch: Option<&str>, tag: Option<&st
     let name = reference.rsplit('/').next().unwrap_or(reference).to_lowercase();
     // A bare name says nothing about where the image is.
     let repository = Some(reference).filter(|r| r.contains('/'));
-    // In the order of their names, as the canonical form wants.
-    let qualifiers: Vec<String> = [("arch", arch), ("repository_url", repository), ("tag", tag)]
-        .into_iter()
-        .filter_map(|(key, value)| value.map(|v| format!("{key}={}", encode(v))))
-        .collect();
-    let qualifiers = if qualifiers.is_empty() { String::new() } else { format!("?{}", qualifiers.join("&")) };
+    let qualifiers = qualifiers(&[("arch", arch), ("repository_url", repository), ("tag", tag)]);
     format!("pkg:oci/{}@{}{qualifiers}", encode(&name), encode(&digest.to_string()))
+}
+
+/// A distribution's package, `pkg:deb/debian/libc6@2.36-9?arch=amd64&distro=debian-12`; `kind` is `apk` or `deb`, whose
+/// type definitions want namespace and name in lower case.
+pub fn system(kind: &str, namespace: &str, name: &str, version: &str, arch: &str, distro: Option<&str>) -> String {
+    let (namespace, name) = (encode(&namespace.to_lowercase()), encode(&name.to_lowercase()));
+    let qualifiers = qualifiers(&[("arch", Some(arch)), ("distro", distro)]);
+    format!("pkg:{kind}/{namespace}/{name}@{}{qualifiers}", encode(version))
+}
+
+/// `?key=value&…`, in the order given, which has to be that of the keys; what has no value is left out.
+fn qualifiers(pairs: &[(&str, Option<&str>)]) -> String {
+    let given = pairs.iter().filter_map(|(key, value)| value.filter(|v| !v.is_empty()).map(|v| (key, encode(v))));
+    let list = given.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("&");
+    if list.is_empty() { list } else { format!("?{list}") }
 }
 
 fn path(text: &str) -> String {
@@ -74,6 +84,20 @@ mod tests {
         assert_eq!(
             golang("example.com/~user/a b", Some("v1/é?#@"), None),
             "pkg:golang/example.com/~user/a%20b@v1%2F%C3%A9%3F%23%40"
+        );
+    }
+
+    // After the examples of types/apk-definition.json and types/deb-definition.json.
+    #[test]
+    fn purls_of_distributions_are_those_of_the_specification() {
+        assert_eq!(system("apk", "alpine", "curl", "7.83.0-r0", "x86", None), "pkg:apk/alpine/curl@7.83.0-r0?arch=x86");
+        assert_eq!(
+            system("deb", "debian", "curl", "7.50.3-1", "i386", Some("jessie")),
+            "pkg:deb/debian/curl@7.50.3-1?arch=i386&distro=jessie"
+        );
+        assert_eq!(
+            system("deb", "Debian", "libstdc++6", "1:12.2.0-14+deb12u1", "", Some("debian-12")),
+            "pkg:deb/debian/libstdc%2B%2B6@1:12.2.0-14%2Bdeb12u1?distro=debian-12"
         );
     }
 

@@ -1,11 +1,11 @@
 //! SPDX 2.3 JSON (ISO/IEC 5962 and its successor).
 //!
 //! Takes an [`Inventory`], gives the document's bytes. Fields stand in one order, and the namespace comes from the
-//! content. Licenses are not stated: a program doesn't carry them, and an absent field means "no assertion" (7.13).
+//! content. Licenses are those that authors and distributions declare (7.15); this project concludes nothing (7.13).
 
 use serde::Serialize;
 
-use super::inventory::{Component, Inventory, Kind, TOOL, TOOL_VERSION};
+use super::inventory::{Component, Inventory, Kind, License, TOOL, TOOL_VERSION};
 use super::uuid;
 use crate::error::{Context, Result};
 use crate::oci::Digest;
@@ -53,15 +53,21 @@ struct Package<'a> {
     #[serde(rename = "SPDXID")]
     id: String,
     name: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
     version_info: &'a str,
     supplier: String,
     download_location: &'a str,
     files_analyzed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     checksums: Option<[Checksum<'a>; 1]>,
+    license_concluded: &'a str,
+    license_declared: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    license_comments: Option<&'a str>,
     primary_package_purpose: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     comment: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     external_refs: Vec<ExternalRef<'a>>,
 }
 
@@ -115,8 +121,14 @@ impl<'a> Package<'a> {
             reference_type: kind,
             reference_locator: locator,
         };
-        let purl = reference("PACKAGE-MANAGER", "purl", component.purl.as_str());
+        let purl = component.purl.as_deref().map(|purl| reference("PACKAGE-MANAGER", "purl", purl));
         let cpe = component.cpe.as_deref().map(|cpe| reference("SECURITY", "cpe23Type", cpe));
+        // Words that are no license expression may not stand in the field for one.
+        let (license_declared, license_comments) = match &component.license {
+            Some(License::Expression(expression)) => (expression.as_str(), None),
+            Some(License::Words(words)) => (NO_ASSERTION, Some(words.as_str())),
+            None => (NO_ASSERTION, None),
+        };
         Package {
             id: id(component),
             name: &component.name,
@@ -128,13 +140,17 @@ impl<'a> Package<'a> {
                 .sha256
                 .as_deref()
                 .map(|value| [Checksum { algorithm: "SHA256", checksum_value: value }]),
+            license_concluded: NO_ASSERTION,
+            license_declared,
+            license_comments,
             primary_package_purpose: match component.kind {
                 Kind::Container => "CONTAINER",
                 Kind::Application => "APPLICATION",
+                Kind::OperatingSystem => "OPERATING-SYSTEM",
                 Kind::Library => "LIBRARY",
             },
             comment: Some(comment.join("\n")).filter(|c| !c.is_empty()),
-            external_refs: [purl].into_iter().chain(cpe).collect(),
+            external_refs: purl.into_iter().chain(cpe).collect(),
         }
     }
 }
@@ -157,17 +173,18 @@ fn relationships(inventory: &Inventory) -> Vec<Relationship> {
         relationship_type: kind,
         related_spdx_element: id(to),
     };
-    let (image, program, main) = (&inventory.image, &inventory.program, &inventory.main);
+    let Inventory { image, base, system, packages, program, main, modules, .. } = inventory;
     let above = [
         relation(DOCUMENT.into(), "DESCRIBES", image),
         relation(id(image), "CONTAINS", program),
         relation(id(program), "CONTAINS", main),
     ];
     // The first says what it is; the second is the one that tools follow from the image down.
-    let base = inventory
-        .base
-        .iter()
-        .flat_map(|base| ["DESCENDANT_OF", "CONTAINS"].map(|kind| relation(id(image), kind, base)));
-    let modules = inventory.modules.iter().map(|module| relation(id(main), "DEPENDS_ON", module));
-    above.into_iter().chain(base).chain(modules).collect()
+    let stands_on =
+        base.iter().flat_map(|base| ["DESCENDANT_OF", "CONTAINS"].map(|kind| relation(id(image), kind, base)));
+    let system = base.iter().zip(system).map(|(base, system)| relation(id(base), "CONTAINS", system));
+    let holder = inventory.holds_packages();
+    let packages = holder.into_iter().flat_map(|holder| packages.iter().map(|p| relation(id(holder), "CONTAINS", p)));
+    let modules = modules.iter().map(|module| relation(id(main), "DEPENDS_ON", module));
+    above.into_iter().chain(stands_on).chain(system).chain(packages).chain(modules).collect()
 }

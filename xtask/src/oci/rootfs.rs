@@ -1,0 +1,246 @@
+//! What the stacked layers of an image show of a few files (OCI image spec, layer.md, "Applying Changesets").
+//!
+//! Takes layers and which paths are wanted, gives those files as a container would see them: the uppermost layer wins,
+//! a whiteout removes. Streams: of an archive nothing but the wanted files is ever held, and those only up to limits.
+
+use std::collections::BTreeMap;
+use std::io::{BufReader, Read};
+
+use super::layer;
+use super::spec::Descriptor;
+use super::store::Store;
+use crate::error::{Context, Error, Result};
+
+/// The largest wanted file: the package database of a Debian with every package there is has some 100 MB, that of an
+/// image with 2,000 packages 3 MB.
+const FILE_LIMIT: u64 = 32 << 20;
+
+/// The most bytes that all wanted files may have together.
+const FILES_LIMIT: u64 = 64 << 20;
+
+/// The most wanted files.
+const COUNT_LIMIT: usize = 10_000;
+
+/// The longest archive that is read, so that a compressed nothing can't keep a run busy for ever.
+const ARCHIVE_LIMIT: u64 = 64 << 30;
+
+/// The prefix of a whiteout's name, and the whole name of one for everything in a folder.
+const WHITEOUT: &str = ".wh.";
+const OPAQUE: &str = ".wh..wh..opq";
+
+/// What is asked about a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// What the file holds.
+    Content,
+    /// Only whether it is there.
+    Presence,
+}
+
+/// What was found at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The file.
+    Content(Vec<u8>),
+    /// A file of which only the presence was asked for.
+    Present,
+    /// A link, which isn't followed.
+    Link,
+}
+
+/// Files by path, without a leading slash.
+pub type Files = BTreeMap<String, Found>;
+
+/// Reads the wanted files of `layers`, lowest first; `what` names the image in errors.
+pub fn read(layers: &[Descriptor], store: &Store, want: &dyn Fn(&str) -> Option<Want>, what: &str) -> Result<Files> {
+    let mut shown = Files::new();
+    for descriptor in layers {
+        let blob = BufReader::new(store.open(descriptor)?);
+        let archive = layer::unpack(&descriptor.media_type, blob, what)?;
+        apply(archive, want, &mut shown)
+            .map_err(|e| e.within(format!("failed to read layer {} of {what}", descriptor.digest)))?;
+    }
+    Ok(shown)
+}
+
+/// Lays one archive over what the layers below it show.
+fn apply(archive: impl Read, want: &dyn Fn(&str) -> Option<Want>, shown: &mut Files) -> Result<()> {
+    let attempt = || "read its archive".to_owned();
+    // Whiteouts are about the layers below, wherever in the archive they stand.
+    let mut own = Files::new();
+    let mut held = 0;
+    let mut archive = tar::Archive::new(archive.take(ARCHIVE_LIMIT));
+    for entry in archive.entries().attempt(attempt)? {
+        let mut entry = entry.attempt(attempt)?;
+        let path = normal(&entry.path_bytes());
+        let kind = entry.header().entry_type();
+        shown.retain(|file, _| !hides(&path, kind.is_dir(), file));
+        let Some(wanted) = want(&path).filter(|_| !kind.is_dir()) else { continue };
+        let found = match wanted {
+            _ if !kind.is_file() => Found::Link,
+            Want::Presence => Found::Present,
+            Want::Content => Found::Content(content(&mut entry, &path, &mut held)?),
+        };
+        own.insert(path, found);
+        if own.len() > COUNT_LIMIT {
+            return Err(Error::failed(format!("it has more than {COUNT_LIMIT} files that would be read")));
+        }
+    }
+    shown.append(&mut own);
+    Ok(())
+}
+
+fn content(entry: &mut impl Read, path: &str, held: &mut u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = entry.take(FILE_LIMIT + 1).read_to_end(&mut bytes).attempt(|| format!("read /{path}"))?;
+    *held += read as u64;
+    match read as u64 > FILE_LIMIT || *held > FILES_LIMIT {
+        true => Err(Error::failed(format!("/{path} is larger than the {FILE_LIMIT} bytes that are read"))),
+        false => Ok(bytes),
+    }
+}
+
+/// A path as archives of any maker write it, without `./`, leading and trailing slashes.
+fn normal(path: &[u8]) -> String {
+    let path = String::from_utf8_lossy(path);
+    path.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/")
+}
+
+/// Whether an entry takes `file` of a layer below out of sight: a whiteout of it or of a folder above it, or anything
+/// but a folder in the place of either.
+fn hides(entry: &str, is_folder: bool, file: &str) -> bool {
+    let below = |above: &str| {
+        above.is_empty() || file.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let (folder, name) = entry.rsplit_once('/').unwrap_or(("", entry));
+    match name.strip_prefix(WHITEOUT) {
+        _ if name == OPAQUE => below(folder) && folder != file,
+        Some(removed) if folder.is_empty() => below(removed),
+        Some(removed) => below(&format!("{folder}/{removed}")),
+        None => !is_folder && !entry.is_empty() && below(entry),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::spec::media;
+
+    /// An entry of a test's layer: its path, and its content or that it is a folder.
+    enum Part<'a> {
+        File(&'a str, &'a str),
+        Folder(&'a str),
+        Link(&'a str, &'a str),
+    }
+    use Part::{File, Folder, Link};
+
+    fn layer(parts: &[Part<'_>]) -> Vec<u8> {
+        let mut tar = tar::Builder::new(Vec::new());
+        for part in parts {
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(0o644);
+            match part {
+                File(path, text) => {
+                    header.set_size(text.len() as u64);
+                    tar.append_data(&mut header, path, text.as_bytes()).unwrap();
+                }
+                Folder(path) => {
+                    header.set_entry_type(tar::EntryType::Directory);
+                    header.set_size(0);
+                    tar.append_data(&mut header, path, std::io::empty()).unwrap();
+                }
+                Link(path, to) => {
+                    header.set_entry_type(tar::EntryType::Symlink);
+                    header.set_size(0);
+                    tar.append_link(&mut header, path, to).unwrap();
+                }
+            }
+        }
+        tar.into_inner().unwrap()
+    }
+
+    /// What the stacked layers show of `db/*` and of `etc/os-release`.
+    fn shown(layers: &[&[Part<'_>]]) -> Result<Vec<(String, String)>> {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        let stacked: Vec<_> = layers
+            .iter()
+            .map(|parts| {
+                let bytes = layer(parts);
+                let descriptor = Descriptor::of(media::LAYER_TAR, &bytes);
+                store.copy_in(&descriptor, bytes.as_slice()).unwrap();
+                descriptor
+            })
+            .collect();
+        let want = |path: &str| match path {
+            "db/large" => Some(Want::Presence),
+            "etc/os-release" => Some(Want::Content),
+            _ => path.starts_with("db/").then_some(Want::Content),
+        };
+        let text = |found| match found {
+            Found::Content(bytes) => String::from_utf8(bytes).unwrap(),
+            Found::Present => "(present)".into(),
+            Found::Link => "(link)".into(),
+        };
+        Ok(read(&stacked, &store, &want, "the image")?.into_iter().map(|(path, found)| (path, text(found))).collect())
+    }
+
+    fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+        expected.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_uppermost_layer_wins_and_the_rest_shows_through() -> Result<()> {
+        let below = [File("db/a", "1"), File("db/b", "1"), File("other", "1"), File("./etc/os-release", "old")];
+        let above = [Folder("db"), File("db/a", "2"), File("etc/os-release", "new")];
+        assert_eq!(shown(&[&below, &above])?, pairs(&[("db/a", "2"), ("db/b", "1"), ("etc/os-release", "new")]));
+        Ok(())
+    }
+
+    #[test]
+    fn whiteouts_remove_what_is_below_and_nothing_of_their_own_layer() -> Result<()> {
+        let below = || [File("db/a", "1"), File("db/b", "1"), File("etc/os-release", "1")];
+        for (above, left) in [
+            (&[File("db/.wh.a", "")][..], &[("db/b", "1"), ("etc/os-release", "1")][..]),
+            (&[File(".wh.db", "")], &[("etc/os-release", "1")]),
+            (&[File(".wh..wh..opq", "")], &[]),
+            (&[File("db/c", "2"), File("db/.wh..wh..opq", "")], &[("db/c", "2"), ("etc/os-release", "1")]),
+            (&[File("db/a", "2"), File("db/.wh.a", "")], &[("db/a", "2"), ("db/b", "1"), ("etc/os-release", "1")]),
+            (&[File("db", "now a file")], &[("etc/os-release", "1")]),
+            (&[Link("db", "elsewhere")], &[("etc/os-release", "1")]),
+            (&[File("d/.wh.b", ""), File(".wh.d", "")], &[("db/a", "1"), ("db/b", "1"), ("etc/os-release", "1")]),
+        ] {
+            assert_eq!(shown(&[&below(), above])?, pairs(left));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn links_are_told_and_a_presence_is_not_read() -> Result<()> {
+        let layer = [Link("etc/os-release", "../usr/lib/os-release"), File("db/large", "much")];
+        assert_eq!(shown(&[&layer])?, pairs(&[("db/large", "(present)"), ("etc/os-release", "(link)")]));
+        Ok(())
+    }
+
+    #[test]
+    fn a_wanted_file_beyond_the_limit_is_an_error_and_never_cut() {
+        let large = " ".repeat(FILE_LIMIT as usize + 1);
+        let error = shown(&[&[File("db/a", &large)]]).unwrap_err().to_string();
+        assert!(error.contains("/db/a is larger than"), "{error}");
+        let half = " ".repeat(FILE_LIMIT as usize - 1);
+        let error = shown(&[&[File("db/a", &half), File("db/b", &half), File("db/c", &half)]]).unwrap_err().to_string();
+        assert!(error.contains("/db/c is larger than"), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_archive_is_an_error_that_names_the_layer() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        let mut bytes = layer(&[File("db/a", &"x".repeat(2000))]);
+        bytes.truncate(1000);
+        let descriptor = Descriptor::of(media::LAYER_TAR, &bytes);
+        store.copy_in(&descriptor, bytes.as_slice()).unwrap();
+        let error = read(&[descriptor.clone()], &store, &|_| Some(Want::Content), "the base").unwrap_err().to_string();
+        assert!(error.contains(&descriptor.digest.to_string()) && error.contains("the base"), "{error}");
+    }
+}
