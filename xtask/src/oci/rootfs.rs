@@ -75,7 +75,10 @@ fn apply(archive: impl Read, want: &dyn Fn(&str) -> Option<Want>, shown: &mut Fi
         let path = normal(&entry.path_bytes());
         let kind = entry.header().entry_type();
         shown.retain(|file, _| !hides(&path, kind.is_dir(), file));
-        let Some(wanted) = want(&path).filter(|_| !kind.is_dir()) else { continue };
+        if kind.is_dir() || is_whiteout(&path) {
+            continue;
+        }
+        let Some(wanted) = want(&path) else { continue };
         let found = match wanted {
             _ if !kind.is_file() => Found::Link,
             Want::Presence => Found::Present,
@@ -104,6 +107,10 @@ fn content(entry: &mut impl Read, path: &str, held: &mut u64) -> Result<Vec<u8>>
 fn normal(path: &[u8]) -> String {
     let path = String::from_utf8_lossy(path);
     path.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/")
+}
+
+fn is_whiteout(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|name| name.starts_with(WHITEOUT))
 }
 
 /// Whether an entry takes `file` of a layer below out of sight: a whiteout of it or of a folder above it, or anything

@@ -127,9 +127,9 @@ struct Job<'a> {
 impl Job<'_> {
     /// Its documents, and what a person should know about them.
     fn describe(&self) -> Result<([Sbom; 2], Vec<String>)> {
-        let Job { plan, image, platform, .. } = *self;
+        let Job { image, platform, .. } = *self;
         self.documents().map_err(|e| {
-            e.within(format!("failed to describe {} {} for {}", image.plan.name, plan.tags.version, platform.platform))
+            e.within(format!("failed to describe {} for {}", image.plan.name, platform.platform))
         })
     }
 

@@ -7,8 +7,9 @@ use super::fixture::{self, Layout};
 use super::*;
 use crate::config::Config;
 use crate::error::Class;
-use crate::oci::spec::Descriptor;
-use crate::plan::{Overrides, SourceFacts};
+use crate::oci::layer::{self, Tree};
+use crate::oci::spec::{Descriptor, Document, Execution, ImageConfig, RootFs, annotation, media};
+use crate::plan::{ImagePlan, Overrides, SourceFacts};
 
 const TABLE: &str = r#"
 [build]
@@ -62,7 +63,7 @@ impl Bench {
         };
         let plan = Plan::new(&config, "1.2.0".parse().unwrap(), source, &Overrides::default()).unwrap();
         let images = plan.images.iter().map(|image| {
-            let platforms = plan.platforms.iter().map(|p| platform(folder.path(), &image.name, p, modules));
+            let platforms = plan.platforms.iter().map(|p| platform(folder.path(), image, p, modules));
             BuiltImage {
                 plan: image.clone(),
                 index: Descriptor::of("application/octet-stream", image.name.as_bytes()),
@@ -72,8 +73,33 @@ impl Bench {
         Bench { built: Built { images: images.collect(), plan }, folder }
     }
 
+    fn generate(&self) -> Result<Sboms> {
+        let store = store(self.folder.path());
+        let notes = self.folder.path().join("notes");
+        let modules = Some(self.folder.path().join("modules"));
+        let sources = Sources { store: &store, notes: &notes, modules, module: Some(self.folder.path()) };
+        generate(&self.built, &sources, &Ui::silent())
+    }
+
     fn documents(&self) -> Vec<Sbom> {
-        generate(&self.built, &Ui::silent()).unwrap().documents
+        self.generate().unwrap().documents
+    }
+
+    /// Puts a layer of these files below the first image platform's own.
+    fn base(&mut self, files: &[(&str, &str)]) {
+        let mut tree = Tree::default();
+        for (path, text) in files {
+            tree.bytes(&path.parse().unwrap(), 0o644, text.as_bytes().to_vec());
+        }
+        let folder = self.folder.path();
+        let layer = layer::make(&tree, 0, Default::default(), &store(folder), &folder.join("layers")).unwrap();
+        self.built.images[0].platforms[0].layers.insert(0, layer.descriptor);
+    }
+
+    /// Makes the first image platform's configuration say another version.
+    fn label(&mut self, version: Option<&str>) {
+        let platform = self.built.images[0].platforms[0].platform.clone();
+        self.built.images[0].platforms[0].config = config(self.folder.path(), "gate", &platform, version);
     }
 
     /// The first image platform's CycloneDX and SPDX documents.
@@ -87,11 +113,37 @@ impl Bench {
     }
 
     fn error(&self) -> Error {
-        generate(&self.built, &Ui::silent()).unwrap_err()
+        self.generate().unwrap_err()
     }
 }
 
-fn platform(folder: &Path, image: &str, platform: &Platform, modules: &str) -> BuiltPlatform {
+fn store(folder: &Path) -> Store {
+    Store::new(folder.join("store"))
+}
+
+/// A configuration in the store that says it is this version.
+fn config(folder: &Path, image: &str, platform: &Platform, version: Option<&str>) -> Descriptor {
+    let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let labels = version.map(|version| label(annotation::VERSION, version));
+    let config = ImageConfig {
+        created: None,
+        architecture: platform.architecture().into(),
+        os: platform.os().into(),
+        variant: None,
+        config: Execution {
+            labels: labels.into_iter().chain([label("image", image)]).collect(),
+            ..Execution::default()
+        },
+        rootfs: RootFs { kind: "layers".into(), diff_ids: Vec::new() },
+        history: Vec::new(),
+    };
+    let document = Document::new(media::CONFIG, &config).unwrap();
+    store(folder).put(&document).unwrap();
+    document.descriptor
+}
+
+fn platform(folder: &Path, image: &ImagePlan, platform: &Platform, modules: &str) -> BuiltPlatform {
+    let image = image.name.as_str();
     let architecture = platform.architecture();
     let text =
         format!("path\texample.com/Main/cmd/{image}\n{modules}build\tGOARCH={architecture}\nbuild\tGOOS=linux\n");
@@ -103,7 +155,7 @@ fn platform(folder: &Path, image: &str, platform: &Platform, modules: &str) -> B
     BuiltPlatform {
         platform: platform.clone(),
         manifest: descriptor("manifest"),
-        config: descriptor("config"),
+        config: config(folder, image, platform, Some("v1.2.0")),
         layers: Vec::new(),
         program,
         program_digest: Digest::of(&bytes),
@@ -112,7 +164,8 @@ fn platform(folder: &Path, image: &str, platform: &Platform, modules: &str) -> B
 
 fn go_program(architecture: &str, text: &str) -> Vec<u8> {
     let layout = Layout { wide: true, big: architecture == "s390x" };
-    fixture::elf(layout, ".go.buildinfo", &fixture::section("go1.27.3", text))
+    let elf = fixture::elf(layout, ".go.buildinfo", &fixture::section("go1.27.3", text));
+    [elf.as_slice(), b"\0v1.2.0\0"].concat()
 }
 
 fn json(sbom: &Sbom) -> Value {
@@ -142,7 +195,8 @@ type Fact = (String, String, String, Option<String>);
 
 fn facts(document: &Value) -> Vec<Fact> {
     let fact = |part: &Value, version: &Value, purl: &Value, hash: &Value| {
-        (text(&part["name"]).into(), text(version).into(), text(purl).into(), hash.as_str().map(Into::into))
+        let or_none = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        (text(&part["name"]).into(), or_none(version), or_none(purl), hash.as_str().map(Into::into))
     };
     match document.get("bomFormat") {
         Some(_) => components(document)
@@ -157,6 +211,17 @@ fn facts(document: &Value) -> Vec<Fact> {
             })
             .collect(),
     }
+}
+
+/// What is declared of a component's license, if it is an expression.
+fn license(document: &Value, name: &str) -> Option<String> {
+    let declared = match document.get("bomFormat") {
+        Some(_) => {
+            components(document).into_iter().find(|c| c["name"] == name).unwrap()["licenses"][0]["expression"].clone()
+        }
+        None => list(document, "packages").into_iter().find(|p| p["name"] == name).unwrap()["licenseDeclared"].clone(),
+    };
+    declared.as_str().filter(|text| *text != "NOASSERTION").map(Into::into)
 }
 
 /// The properties of a component with this name, out of the format's wrapping.
@@ -300,9 +365,9 @@ fn a_folder_of_the_machine_is_never_named() {
 }
 
 #[test]
-fn a_main_module_with_a_version_keeps_it() {
-    for document in Bench::with(TABLE, "mod\texample.com/m\tv0.4.1\t\n").pair() {
-        assert_eq!(facts(&document)[2].1, "v0.4.1");
+fn a_main_module_with_the_releases_version_has_it_as_is() {
+    for document in Bench::with(TABLE, "mod\texample.com/m\tv1.2.0\t\n").pair() {
+        assert_eq!(facts(&document)[2].1, "v1.2.0");
     }
 }
 
@@ -402,6 +467,130 @@ fn a_base_is_a_part_of_the_image_and_scratch_is_nothing() {
     for document in Bench::new().pair() {
         assert_eq!(facts(&document).iter().filter(|fact| fact.2.starts_with("pkg:oci/")).count(), 1);
     }
+}
+
+/// The table for one platform on a base.
+fn on_a_base() -> String {
+    let both = "platforms = [\"linux/amd64\", \"linux/s390x\"]";
+    TABLE.replace(both, &format!("platforms = [\"linux/amd64\"]\nbase = \"registry.example/base:3@{BASE}\""))
+}
+
+const ALPINE: &[(&str, &str)] = &[
+    ("/etc/os-release", "NAME=\"Alpine Linux\"\nID=alpine\nVERSION_ID=3.22.1\n"),
+    (
+        "/lib/apk/db/installed",
+        "P:musl\nV:1.2.5-r10\nA:x86_64\nL:MIT\no:musl\n\nP:musl-utils\nV:1.2.5-r10\nA:x86_64\nL:see file\no:musl\n",
+    ),
+];
+
+#[test]
+fn packages_of_the_base_stand_between_the_base_and_nothing() {
+    let mut bench = Bench::with(&on_a_base(), MODULES);
+    bench.base(ALPINE);
+    for document in bench.pair() {
+        let facts = facts(&document);
+        let package = |name: &str| -> Fact {
+            let purl = format!("pkg:apk/alpine/{name}@1.2.5-r10?arch=x86_64&distro=alpine-3.22.1");
+            (name.into(), "1.2.5-r10".into(), purl, None)
+        };
+        for fact in [package("musl"), package("musl-utils"), ("alpine".into(), "3.22.1".into(), String::new(), None)] {
+            assert!(facts.contains(&fact), "{fact:?} in {facts:?}");
+        }
+        assert_eq!(license(&document, "musl").as_deref(), Some("MIT"));
+        assert_eq!(license(&document, "musl-utils"), None, "what is no expression is not one");
+        assert_eq!(properties(&document, "musl-utils")["aquasecurity:trivy:SrcName"], "musl");
+    }
+    let [cyclonedx, spdx] = bench.pair();
+    let pairs = relations(&cyclonedx);
+    for pair in
+        [("image", "base"), ("base", "system"), ("system", "apk:musl:x86_64"), ("system", "apk:musl-utils:x86_64")]
+    {
+        assert!(pairs.contains(&(pair.0.into(), pair.1.into())), "{pair:?} in {pairs:?}");
+    }
+    // Beside DESCRIBES, the base is both what the image descends from and a part of it.
+    assert_eq!(relations(&spdx).len(), 2 + pairs.len());
+    let words = list(&spdx, "packages").into_iter().find(|p| p["name"] == "musl-utils").unwrap();
+    assert_eq!(words["licenseComments"], "see file");
+}
+
+#[test]
+fn a_base_is_unpacked_once_and_again_when_it_is_another() {
+    let mut bench = Bench::with(&on_a_base(), MODULES);
+    bench.base(ALPINE);
+    let first = bench.pair();
+    let layer = bench.built.images[0].platforms[0].layers[0].digest;
+    std::fs::write(store(bench.folder.path()).path(&layer), b"no layer").unwrap();
+    assert_eq!(bench.pair(), first);
+    bench.base(&[("/etc/os-release", "ID=other\n")]);
+    assert!(bench.error().to_string().contains("layer"), "{}", bench.error());
+}
+
+#[test]
+fn packages_that_nobody_read_are_told_and_never_taken_for_none() {
+    let mut bench = Bench::with(&on_a_base(), MODULES);
+    bench.base(&[("/var/lib/rpm/rpmdb.sqlite", "SQLite format 3"), ("/etc/os-release", "ID=fedora\nVERSION_ID=43\n")]);
+    for document in bench.pair() {
+        let base = properties(&document, "registry.example/base");
+        assert_eq!(base["packages:unread"], "/var/lib/rpm/rpmdb.sqlite");
+    }
+    let [cyclonedx, _] = bench.pair();
+    let compositions = list(&cyclonedx, "compositions");
+    let aggregate = |part: &str| {
+        let about = |c: &&&Value| list(c, "dependencies").iter().any(|d| *d == part);
+        compositions.iter().find(about).map(|c| text(&c["aggregate"]).to_owned())
+    };
+    assert_eq!((aggregate("system").as_deref(), aggregate("base").as_deref()), (Some("incomplete"), Some("unknown")));
+    assert_eq!(aggregate("program").as_deref(), Some("complete"));
+}
+
+#[test]
+fn licenses_are_those_of_labels_and_of_checked_modules() {
+    let labelled =
+        TABLE.replace("[build]", "[build]\nlabels = { \"org.opencontainers.image.licenses\" = \"Apache-2.0 OR MIT\" }");
+    for document in Bench::with(&labelled, MODULES).pair() {
+        for name in ["goverse-gate", "gate", "example.com/Main"] {
+            assert_eq!(license(&document, name).as_deref(), Some("Apache-2.0 OR MIT"), "{name}");
+        }
+        assert_eq!(license(&document, "stdlib").as_deref(), Some("BSD-3-Clause"));
+        assert_eq!(license(&document, "github.com/fork/errors"), None);
+    }
+}
+
+#[test]
+fn a_label_of_another_version_is_refused() {
+    for (label, said) in [(Some("v1.1.9"), "v1.1.9"), (Some("1.2.0"), "says 1.2.0"), (None, "says nothing")] {
+        let mut bench = Bench::new();
+        bench.label(label);
+        let error = bench.error();
+        assert_eq!(error.class(), Class::Verification);
+        let text = error.to_string();
+        assert!(text.contains(said) && text.contains("the release is v1.2.0"), "{text}");
+    }
+}
+
+#[test]
+fn a_main_module_of_another_version_is_refused() {
+    let error = Bench::with(TABLE, "mod\texample.com/m\tv0.4.1\t\n").error();
+    assert_eq!(error.class(), Class::Verification);
+    let text = error.to_string();
+    assert!(text.contains("v0.4.1") && text.contains("the release is v1.2.0"), "{text}");
+}
+
+#[test]
+fn a_program_that_should_say_its_version_and_does_not_is_refused() {
+    let bench = Bench::new();
+    let program = std::fs::read(bench.program()).unwrap();
+    let said = program.len() - "\0v1.2.0\0".len();
+    std::fs::write(bench.program(), &program[..said]).unwrap();
+    let folder = bench.folder.path().join("cmd/gate");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("main.go"), "package main\n\nfunc main() {}\n").unwrap();
+    assert_eq!(bench.documents().len(), 8, "no variable, no promise");
+    std::fs::write(folder.join("main.go"), "package main\n\nvar version = read()\n").unwrap();
+    let error = bench.error();
+    assert_eq!(error.class(), Class::Verification);
+    let text = error.to_string();
+    assert!(text.contains("main.version") && text.contains("does not carry v1.2.0"), "{text}");
 }
 
 #[test]
