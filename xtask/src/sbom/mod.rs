@@ -128,9 +128,8 @@ impl Job<'_> {
     /// Its documents, and what a person should know about them.
     fn describe(&self) -> Result<([Sbom; 2], Vec<String>)> {
         let Job { image, platform, .. } = *self;
-        self.documents().map_err(|e| {
-            e.within(format!("failed to describe {} for {}", image.plan.name, platform.platform))
-        })
+        self.documents()
+            .map_err(|e| e.within(format!("failed to describe {} for {}", image.plan.name, platform.platform)))
     }
 
     fn documents(&self) -> Result<([Sbom; 2], Vec<String>)> {

@@ -8,6 +8,7 @@
 pub(crate) mod buildkit;
 pub(crate) mod difference;
 pub(crate) mod github;
+pub(crate) mod base;
 pub(crate) mod registry;
 pub(crate) mod tools;
 pub(crate) mod trivydb;

@@ -36,6 +36,15 @@ fn install(package: &str, version: &str) -> PathBuf {
     go().install(&cache, package, &version, &Ui::new(false)).expect("it can be installed")
 }
 
+/// The files of a Go module, which the go command has checked.
+pub(crate) fn module(path: &str, version: &str) -> PathBuf {
+    let target = format!("{path}@v{version}");
+    let run = go().run(&std::env::temp_dir(), None, &["mod", "download", "-json", &target]).expect("a folder");
+    let said = run.read(&Ui::new(false)).expect("the Go module proxy has it");
+    let said: serde_json::Value = serde_json::from_slice(&said).expect("JSON");
+    PathBuf::from(said["Dir"].as_str().expect("it has a folder"))
+}
+
 /// go-containerregistry's command line.
 pub(crate) fn crane() -> PathBuf {
     pinned("crane")
