@@ -274,7 +274,7 @@ fn documents_are_valid_by_the_schemas_of_their_formats() {
         let (list, unknown) =
             if document.get("bomFormat").is_some() { ("components", "type") } else { ("packages", "name") };
         document[list][0][unknown] = Value::from(7);
-        assert_eq!(schemas.errors(&document).len(), 1, "{unknown}");
+        assert!(!schemas.errors(&document).is_empty(), "a number for {unknown}");
     }
 }
 

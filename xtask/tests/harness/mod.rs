@@ -3,13 +3,19 @@
 //! A [`Repo`] is a temporary git repository from `fixtures/`, with caches of its own. Programs are installed once a
 //! checkout, at the versions pinned in [`tools`], by the go command; a server started here ends with its value.
 #![allow(dead_code, reason = "each test file uses its own part")]
-#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test that can't be set up has failed")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that can't be set up has failed"
+)]
 
 pub(crate) mod buildkit;
 pub(crate) mod difference;
 pub(crate) mod github;
 pub(crate) mod base;
 pub(crate) mod registry;
+pub(crate) mod single;
 pub(crate) mod tools;
 pub(crate) mod trivydb;
 pub(crate) mod workflow;
@@ -166,6 +172,12 @@ pub(crate) fn digests(json: &Value) -> Vec<(String, String)> {
     let images = json["images"].as_array().expect("it has images");
     let digest = |image: &Value| image["index"]["digest"].as_str().or(image["index"].as_str()).map(str::to_owned);
     images.iter().map(|i| (i["name"].as_str().unwrap_or_default().to_owned(), digest(i).expect("a digest"))).collect()
+}
+
+/// A JSON file that has to be there.
+pub(crate) fn read_json(path: &Path) -> Value {
+    let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_slice(&bytes).expect("it is JSON")
 }
 
 /// Runs a program that has to succeed and gives what it wrote to stdout.
