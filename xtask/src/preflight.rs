@@ -144,3 +144,68 @@ pub fn pins(plan: &Plan, folders: &[PathBuf], failures: &mut Failures) {
     let targets: Vec<Target> = plan.images.iter().map(target).collect();
     failures.keep(pin::plan(folders, &targets));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::plan::{Overrides, SourceFacts};
+
+    /// What is said about the version of a release by this table.
+    fn about_the_version(build: &str, tags: &str, version_text: &str) -> Vec<String> {
+        let table = format!(
+            "[build]\n{build}\n[images.gate]\npackage = \"./cmd/gate\"\nrepository = \"gate\"\n\
+            [publish]\nregistry = \"registry.example/team\"\n{tags}\n[tools]\ngo = \"1.27.4\"\n\
+            protoc-gen-go = \"1.36.11\"\nprotoc-gen-go-grpc = \"1.5.1\"\ngovulncheck = \"1.9.0\"\n"
+        );
+        let config = Config::parse(Path::new("release.toml"), &table).unwrap();
+        let source = SourceFacts { location: ".".into(), revision: None, epoch: 0, dirty: false };
+        let plan = Plan::new(&config, version_text.parse().unwrap(), source, &Overrides::default()).unwrap();
+        let mut failures = Failures::default();
+        version(&plan, &mut failures);
+        failures.0.into_iter().map(|item| format!("{}; {}", item.what, item.fix.unwrap_or_default())).collect()
+    }
+
+    #[test]
+    fn a_table_that_stamps_the_version_is_fine_and_so_is_the_default() {
+        for build in [
+            "",
+            "ldflags = \"-s -w -X main.version={version}\"",
+            "ldflags = \"-X example.com/app/version.Current={version} -X main.other=1\"",
+            "labels = { \"org.opencontainers.image.version\" = \"v1.2.0\" }",
+        ] {
+            assert_eq!(about_the_version(build, "", "1.2.0"), Vec::<String>::new(), "{build}");
+        }
+        assert_eq!(about_the_version("", "tags = [\"{version}\"]", "1.2.0-rc.1+7"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn linker_flags_without_the_version_are_refused_with_the_fix() {
+        for (ldflags, said) in [
+            ("-s -w", "sets no variable"),
+            ("-s -w -X main.version=v1.1.0", "sets main.version to v1.1.0"),
+            ("-X main.version=1.2.0", "sets main.version to 1.2.0"),
+        ] {
+            let failures = about_the_version(&format!("ldflags = \"{ldflags}\""), "", "1.2.0");
+            let [failure] = failures.as_slice() else { panic!("{failures:?}") };
+            assert!(failure.contains(said) && failure.contains("v1.2.0"), "{failure}");
+            assert!(failure.contains("-X main.version={version}"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_label_or_a_tag_of_another_version_is_refused_and_both_are_named() {
+        let label = "labels = { \"org.opencontainers.image.version\" = \"v1.1.0\" }";
+        let failures = about_the_version(label, "", "1.2.0");
+        assert!(
+            failures.len() == 1 && failures[0].contains("v1.1.0") && failures[0].contains("v1.2.0"),
+            "{failures:?}"
+        );
+        let tags = "tags = [\"v{major}.{minor}.{patch}\"]";
+        assert_eq!(about_the_version("", tags, "1.2.0"), Vec::<String>::new());
+        let failures = about_the_version("", tags, "1.2.0-rc.1");
+        assert!(failures.len() == 1 && failures[0].contains("tag v1.2.0 "), "{failures:?}");
+    }
+}
