@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use spdx::detection::{Store, TextData};
 
@@ -39,12 +39,13 @@ pub(super) struct Licenses {
     modules: Option<PathBuf>,
     notes: PathBuf,
     known: OnceLock<Option<Store>>,
+    absent: Mutex<BTreeSet<String>>,
 }
 
 impl Licenses {
     /// In the module cache `modules`; `notes` is a folder that remembers what was found.
     pub(super) fn new(modules: Option<PathBuf>, notes: PathBuf) -> Licenses {
-        Licenses { modules, notes, known: OnceLock::new() }
+        Licenses { modules, notes, known: OnceLock::new(), absent: Mutex::default() }
     }
 
     /// The one license whose text is at the module's root. Of several nothing says whether all or any of them apply.
@@ -56,11 +57,19 @@ impl Licenses {
         }
         let folder = cache.join(format!("{}@{}", escaped(&module.path), escaped(&module.version)));
         if !folder.is_dir() {
+            if let Ok(mut absent) = self.absent.lock() {
+                absent.insert(format!("{}@{}", module.path, module.version));
+            }
             return Ok(None);
         }
         let found = self.in_folder(&folder)?;
         fs::write(&note, &serde_json::to_vec(&found).attempt(|| "describe a license".into())?)?;
         Ok(found)
+    }
+
+    /// How many modules were asked about that the module cache doesn't have, as on a machine that compiled nothing.
+    pub(super) fn absent(&self) -> usize {
+        self.absent.lock().map_or(0, |absent| absent.len())
     }
 
     fn in_folder(&self, folder: &Path) -> Result<Option<String>> {
@@ -182,6 +191,7 @@ OF\nOR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.\n";
         let folder = tempfile::tempdir().unwrap();
         let licenses = Licenses::new(Some(folder.path().to_owned()), folder.path().join("notes"));
         assert_eq!(licenses.of(&module()).unwrap(), None);
+        assert_eq!(licenses.absent(), 1);
         assert!(!folder.path().join("notes").exists(), "a folder that comes later is looked at");
         let root = folder.path().join("github.com/!burnt!sushi/toml@v1.4.0-!r!c1");
         std::fs::create_dir_all(&root).unwrap();

@@ -112,6 +112,12 @@ pub fn generate(built: &Built, sources: &Sources<'_>, ui: &Ui) -> Result<Sboms> 
     let documents: Vec<Sbom> = documents.into_iter().flatten().collect();
     step.done(&format!("in {} documents", documents.len()));
     warnings.into_iter().flatten().collect::<BTreeSet<String>>().iter().for_each(|warning| ui.warn(warning));
+    if licenses.absent() > 0 {
+        ui.warn(&format!(
+            "the Go module cache lacks {} modules, so their licenses are not stated: run `go mod download` in the source",
+            licenses.absent()
+        ));
+    }
     Ok(Sboms { documents })
 }
 

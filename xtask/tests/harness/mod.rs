@@ -10,10 +10,10 @@
     reason = "a test that can't be set up has failed"
 )]
 
+pub(crate) mod base;
 pub(crate) mod buildkit;
 pub(crate) mod difference;
 pub(crate) mod github;
-pub(crate) mod base;
 pub(crate) mod registry;
 pub(crate) mod single;
 pub(crate) mod tools;
