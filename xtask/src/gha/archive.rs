@@ -23,8 +23,7 @@ pub(super) fn pack(folder: &Path, name: &str, epoch: i64, to: &Path) -> Result<(
     for entry in walkdir::WalkDir::new(folder).sort_by_file_name() {
         let entry = entry.attempt(|| format!("list {}", folder.display()))?;
         let below = entry.path().strip_prefix(folder).unwrap_or(entry.path());
-        // Locks of layouts are of no use elsewhere.
-        if !entry.file_type().is_file() || below.file_name().is_some_and(|name| name == ".lock") {
+        if !entry.file_type().is_file() {
             continue;
         }
         let attempt = || format!("pack {}", entry.path().display());

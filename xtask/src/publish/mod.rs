@@ -3,6 +3,7 @@
 //! Takes `&Scanned`, gives [`Published`]. Tags are set only after everything has been read back and verified.
 
 pub mod commit;
+mod latest;
 pub mod moves;
 pub mod protocol;
 pub mod readback;
@@ -18,5 +19,6 @@ mod tests;
 
 pub use crate::remote::{Destination, Remote};
 pub use commit::{commit, fetch};
+pub use latest::latest;
 pub use moves::{Action, TagMove, TagMoves, moves};
 pub use protocol::{Published, PublishedImage, Uploaded, Verified, publish, upload};
