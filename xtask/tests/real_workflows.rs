@@ -14,7 +14,7 @@ use harness::workflow::Workflow;
 use harness::{Repo, checkout, read, tools};
 
 /// What GitHub would put for the expressions of a workflow.
-fn values<'a>(owner: &'a str) -> BTreeMap<&'static str, &'a str> {
+fn values(owner: &str) -> BTreeMap<&'static str, &str> {
     BTreeMap::from([
         ("inputs.version || github.ref_name", "v1.2.0"),
         ("github.ref_name", "v1.2.0"),

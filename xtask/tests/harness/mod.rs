@@ -69,10 +69,14 @@ impl Repo {
         let repo = Repo { folder: TempDir::new().expect("a temporary folder") };
         let table = std::fs::read_to_string(checkout().join("release.toml")).expect("release.toml is there");
         // Trivy may be installed where its database can't be had; `system_trivy` brings one.
-        repo.write("release.toml", &(table + "
+        repo.write(
+            "release.toml",
+            &(table
+                + "
 [scan.trivy]
 when = \"never\"
-"));
+"),
+        );
         for folder in ["docker", "k8s"] {
             copy(&checkout().join(folder), &repo.path().join(folder));
         }
