@@ -75,8 +75,8 @@ pub fn source(plan: &Plan, source: &Source, allow_dirty: bool, failures: &mut Fa
     }
 }
 
-/// Checks that programs, labels and tag are going to carry one version. What they carry is checked once more after the
-/// build.
+/// Checks that programs and labels are going to carry the version; that its own tag does, the table makes sure of. What
+/// they carry is checked once more after the build.
 pub fn version(plan: &Plan, failures: &mut Failures) {
     let release = format!("v{}", plan.version);
     let stamps = ldflags::stamps(&plan.ldflags);
@@ -101,13 +101,6 @@ pub fn version(plan: &Plan, failures: &mut Failures) {
             ),
             _ => {}
         }
-    }
-    // A tag can't hold the + of build metadata.
-    if !plan.tags.version.contains(&plan.version.to_string().replace('+', "_")) {
-        failures.add(
-            format!("the tag {} does not say {release}", plan.tags.version),
-            "begin publish.tags in release.toml with v{version}",
-        );
     }
 }
 
@@ -196,16 +189,12 @@ mod tests {
     }
 
     #[test]
-    fn a_label_or_a_tag_of_another_version_is_refused_and_both_are_named() {
+    fn a_label_of_another_version_is_refused_and_both_are_named() {
         let label = "labels = { \"org.opencontainers.image.version\" = \"v1.1.0\" }";
         let failures = about_the_version(label, "", "1.2.0");
         assert!(
             failures.len() == 1 && failures[0].contains("v1.1.0") && failures[0].contains("v1.2.0"),
             "{failures:?}"
         );
-        let tags = "tags = [\"v{major}.{minor}.{patch}\"]";
-        assert_eq!(about_the_version("", tags, "1.2.0"), Vec::<String>::new());
-        let failures = about_the_version("", tags, "1.2.0-rc.1");
-        assert!(failures.len() == 1 && failures[0].contains("tag v1.2.0 "), "{failures:?}");
     }
 }
