@@ -146,7 +146,8 @@ impl<'a> Package<'a> {
             primary_package_purpose: match component.kind {
                 Kind::Container => "CONTAINER",
                 Kind::Application => "APPLICATION",
-                Kind::OperatingSystem => "OPERATING-SYSTEM",
+                // The text of the specification has a hyphen here, its JSON schema, which decides, an underscore.
+                Kind::OperatingSystem => "OPERATING_SYSTEM",
                 Kind::Library => "LIBRARY",
             },
             comment: Some(comment.join("\n")).filter(|c| !c.is_empty()),

@@ -422,7 +422,7 @@ fn missing(document: &Value) -> Vec<String> {
     for part in parts {
         let reference = part.get("bom-ref").unwrap_or(&part["SPDXID"]);
         // A distribution has no purl; it is known by its name and version.
-        let system = part["type"] == "operating-system" || part["primaryPackagePurpose"] == "OPERATING-SYSTEM";
+        let system = part["type"] == "operating-system" || part["primaryPackagePurpose"] == "OPERATING_SYSTEM";
         let wanted = ["/name", supplier, version].into_iter().chain((!system).then_some(id));
         lacks.extend(wanted.filter(|field| !said(part.pointer(field))).map(|field| format!("{reference}{field}")));
         if !related.contains(text(reference)) {
