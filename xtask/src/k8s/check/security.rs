@@ -27,7 +27,9 @@ fn of_pod(bench: &mut Bench<'_>, pod: Pod<'_>) {
         spec.get("serviceAccountName").and_then(Value::as_str).and_then(|name| bench.named("ServiceAccount", name));
     let off =
         |value: Option<&Value>| value.and_then(|v| v.get("automountServiceAccountToken")) == Some(&Value::Bool(false));
-    if !off(Some(spec)) && !(spec.get("automountServiceAccountToken").is_none() && off(account.map(|a| &a.value))) {
+    let unsaid = spec.get("automountServiceAccountToken").is_none();
+    let without = off(Some(spec)) || (unsaid && off(account.map(|account| &account.value)));
+    if !without {
         let fix = "set automountServiceAccountToken: false; nothing of Goverse talks to the API server";
         bench.report(pod.object, &path, "its pods get a service account's token", fix);
     }
