@@ -109,7 +109,7 @@ const BOTH: [&str; 2] = ["linux/amd64", "linux/arm64"];
 
 #[track_caller]
 fn assert_refused(result: Result<Built>, class: Class, parts: &[&str]) {
-    let error: Error = result.err().expect("it has to be refused");
+    let error: Error = result.map(|_| ()).expect_err("it has to be refused");
     assert_eq!(error.class(), class, "{error}");
     for part in parts {
         assert!(error.to_string().contains(part), "`{part}` is not in {error}");
@@ -151,7 +151,7 @@ fn a_folder_of_exports_stands_for_all_of_them() {
         together.export(&plan(&[platform]), &format!("shares/{name}"));
     }
     let shares = together.folder.path().join("shares");
-    assert_eq!(Machine::new().take(&[shares.clone()], &plan(&BOTH)).unwrap().images.len(), 2);
+    assert_eq!(Machine::new().take(std::slice::from_ref(&shares), &plan(&BOTH)).unwrap().images.len(), 2);
     std::fs::remove_file(shares.join("two").join(FILE)).unwrap();
     assert_refused(Machine::new().take(&[shares], &plan(&BOTH)), Class::Preflight, &["linux/arm64 is in none"]);
 }
@@ -174,7 +174,8 @@ fn a_missing_a_doubled_and_a_foreign_platform_are_named_together() {
 #[test]
 fn every_way_in_which_a_share_was_made_differently_is_named() {
     let (_machines, shares) = exports();
-    let change: [(&str, fn(&mut Plan)); 6] = [
+    type Change = fn(&mut Plan);
+    let change: [(&str, Change); 6] = [
         ("version is \"1.2.0\", here it is \"1.3.0\"", |p| p.version = "1.3.0".parse().unwrap()),
         ("source.revision is \"c0ffee\", here it is \"beef\"", |p| p.source.revision = Some("beef".into())),
         ("source.epoch is", |p| p.source.epoch = 7),
@@ -256,7 +257,11 @@ fn what_is_no_export_is_refused_and_left_alone() {
     let error = check(&none).unwrap_err();
     assert!(error.to_string().contains("neither empty nor an earlier export"), "{error}");
     assert!(check(&none.join("new")).is_ok());
-    assert_refused(Machine::new().take(&[none.clone()], &plan(&BOTH)), Class::Preflight, &[FILE, "fix: name a folder"]);
+    assert_refused(
+        Machine::new().take(std::slice::from_ref(&none), &plan(&BOTH)),
+        Class::Preflight,
+        &[FILE, "fix: name a folder"],
+    );
     for text in ["", "[]", "{\"schema\": 1}", "{\"schema\": 9}"] {
         std::fs::write(none.join(FILE), text).unwrap();
         let all = [shares[0].clone(), shares[1].clone(), none.clone()];

@@ -247,7 +247,9 @@ mod tests {
         bytes.truncate(1000);
         let descriptor = Descriptor::of(media::LAYER_TAR, &bytes);
         store.copy_in(&descriptor, bytes.as_slice()).unwrap();
-        let error = read(&[descriptor.clone()], &store, &|_| Some(Want::Content), "the base").unwrap_err().to_string();
+        let error = read(std::slice::from_ref(&descriptor), &store, &|_| Some(Want::Content), "the base")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(&descriptor.digest.to_string()) && error.contains("the base"), "{error}");
     }
 }

@@ -47,8 +47,7 @@ impl<'a> Policy<'a> {
             // An ignore is needed for as long as what it is about is found, whatever else says that it doesn't count.
             let ignored = self.ignores.set_aside(finding, subject, used);
             let stated = subject.and_then(|subject| self.statements.set_aside(finding, subject));
-            let by_scanner = finding.set_aside.take();
-            finding.set_aside = not_linked(finding).or(stated).or(ignored).or(by_scanner);
+            finding.set_aside = not_linked(finding).or(stated).or(ignored);
             finding.violation = policy::judge(finding, &rules);
         }
         findings.sort_by(|a, b| (Reverse(a.severity), a).cmp(&(Reverse(b.severity), b)));

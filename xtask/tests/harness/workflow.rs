@@ -29,7 +29,7 @@ impl Workflow {
     pub(crate) fn all() -> Vec<Workflow> {
         let folder = checkout().join(".github/workflows");
         let mut files: Vec<PathBuf> =
-            std::fs::read_dir(folder).expect("it is there").map(|e| e.unwrap().path()).collect();
+            std::fs::read_dir(folder).expect("it is there").map(|e| e.expect("an entry").path()).collect();
         files.sort();
         let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let read = |path: &PathBuf| Workflow::parse(&name(path), &std::fs::read_to_string(path).expect("a file"));
