@@ -287,6 +287,12 @@ impl Scan {
         }
     }
 
+    /// Whether the policy of all or of one image forbids a licence.
+    pub fn names_licences(&self) -> bool {
+        let of_images = self.image.values().filter_map(|own| own.licences.as_ref());
+        of_images.chain([&self.licences]).any(|licences| !licences.is_empty())
+    }
+
     /// Gives every ignore its place, for messages about it.
     pub(super) fn locate(&mut self, spans: &Spans, file: &Path, text: &str) {
         for (ignore, span) in self.ignore.iter_mut().zip(&spans.scan.ignore) {

@@ -210,7 +210,9 @@ pub fn scan(
 }
 
 fn installed(plan: &Plan, options: &Options<'_>, ui: &Ui) -> Result<Option<Trivy>> {
-    let config = &plan.scan.trivy;
+    let mut config = plan.scan.trivy.clone();
+    // A policy about licences holds only where they are looked at.
+    config.licences |= plan.scan.names_licences();
     if config.when == When::Never {
         return Ok(None);
     }
@@ -223,7 +225,7 @@ fn installed(plan: &Plan, options: &Options<'_>, ui: &Ui) -> Result<Option<Trivy
         let options = trivy::Options {
             root: options.root,
             cache: options.cache_folder,
-            config,
+            config: &config,
             refresh_hours: plan.scan.refresh_hours,
             offline: options.offline,
         };

@@ -87,3 +87,11 @@ fn a_day_may_be_text_too() {
     let text = TABLE.replace("2026-12-31", "\"2026-12-31\"");
     assert_eq!(parse(&text).unwrap().scan.ignore[0].expires.to_string(), "2026-12-31");
 }
+
+#[test]
+fn licences_are_looked_at_where_any_policy_forbids_one() {
+    let names = |text: &str| parse(text).unwrap().scan.names_licences();
+    let none = TABLE.replace("licences = [\"AGPL-*\"]\n", "");
+    assert!(names(TABLE) && !names(&none));
+    assert!(names(&none.replace("fixed-only = true", "licences = [\"SSPL-1.0\"]")));
+}
