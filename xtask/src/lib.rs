@@ -24,6 +24,7 @@ pub mod publish;
 pub mod record;
 pub mod registry;
 pub mod remote;
+pub mod rescan;
 pub mod sbom;
 pub mod scan;
 pub mod source;

@@ -61,6 +61,9 @@ pub struct ReleasedImage {
     pub reference: String,
     /// The index of its platforms.
     pub index: Descriptor,
+    /// What is attached to the index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attached>,
     /// In the order of the plan.
     pub platforms: Vec<ReleasedPlatform>,
 }
@@ -98,14 +101,24 @@ pub struct ReleasedPlatform {
     /// Its layers, lowest first.
     pub layers: Vec<Descriptor>,
     /// Its SBOMs, one a format.
-    pub sboms: Vec<ReleasedSbom>,
+    pub sboms: Vec<Attached>,
+    /// What else is attached to its manifest; nothing in records of early releases.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attached>,
 }
 
-/// One SBOM of one image platform.
+impl ReleasedPlatform {
+    /// Everything that is attached to its manifest.
+    pub fn attached(&self) -> impl Iterator<Item = &Attached> {
+        self.sboms.iter().chain(&self.attachments)
+    }
+}
+
+/// One document that refers to a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ReleasedSbom {
-    /// The format's media type.
+pub struct Attached {
+    /// What it is: the artifact's type.
     pub format: String,
     /// The artifact manifest that refers to the image's.
     pub artifact: Descriptor,

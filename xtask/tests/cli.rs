@@ -62,6 +62,9 @@ fn a_mistake_on_the_command_line_is_usage() {
         (&["plan", "v1.2.0", "--image", "bridge"], "release.toml has gate, node"),
         (&["plan", "v1.2.0", "--base", "docker.io/library/alpine:latest"], "digest"),
         (&["release", "v1.2.0", "--strict", "--skip-scan", "why"], "cannot be used with"),
+        (&["scan", "localhost:5000/x:v1", "--released", "v1.2.0"], "cannot be used with"),
+        (&["scan", "localhost:5000/X:v1"], "is not a repository"),
+        (&["scan", "--to", "localhost:5000"], "--released"),
         (&["frobnicate"], "frobnicate"),
     ] {
         let outcome = repo.run(args);

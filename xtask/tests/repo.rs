@@ -85,6 +85,7 @@ fn imports_run_one_way() {
         ("record", &["plan", "scan", "pin", "build", "publish"][..]),
         ("publish", &["plan", "build", "sbom", "scan", "remote", "record"][..]),
         ("pin", &[][..]),
+        ("rescan", &["plan", "go", "publish", "record", "remote", "sbom", "scan"][..]),
         ("verify", &["plan", "publish", "record", "pin", "remote"][..]),
         ("bundle", &["sbom", "scan", "record"][..]),
         ("preflight", &["plan", "publish", "source", "pin"][..]),

@@ -13,6 +13,7 @@ mod options;
 mod pin;
 mod release;
 mod reports;
+mod rescan;
 mod show;
 mod summary;
 mod tools;
@@ -45,7 +46,7 @@ enum Command {
     Plan(options::Plan),
     /// Build the images of a version and stop
     Build(options::Build),
-    /// Scan what was last built
+    /// Scan what was last built, or what is out
     Scan(options::Scan),
     /// Write a version's digests into the Kubernetes manifests
     Pin(options::Pin),
@@ -76,6 +77,7 @@ impl Cli {
             Command::Release(options) => release::release(&context, &options),
             Command::Plan(options) => show::plan(&context, &options),
             Command::Build(options) => release::build(&context, &options),
+            Command::Scan(options) if options.released.is_meant() => rescan::scan(&context, &options),
             Command::Scan(options) => release::scan(&context, &options),
             Command::Pin(options) => pin::pin(&context, &options),
             Command::K8s(options) => k8s::run(&context, &options),

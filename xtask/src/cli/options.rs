@@ -138,6 +138,8 @@ pub(super) struct Build {
 #[derive(Debug, Args)]
 pub(super) struct Scan {
     #[command(flatten)]
+    pub released: super::rescan::Released,
+    #[command(flatten)]
     pub how: How,
     #[command(flatten)]
     pub reports: Reports,

@@ -311,8 +311,9 @@ fn bundle(
     let quiet = Ui::silent();
     let draft = Draft::new(&context.bundle(&job.plan.tags.version))?;
     let layouts = LayoutDestination::new(draft.folder().join("oci"));
-    publish::publish(scanned, store, &layouts, &quiet)?;
+    // The record first: nobody sees the draft, and what it says is attached is what this copy gets.
     publish::commit::write(record, &job.plan.record, store, &layouts)?;
+    publish::publish(scanned, store, &layouts, &quiet)?;
     draft.sboms(scanned.sboms())?;
     draft.scan(scanned, &job.files)?;
     for (from, path) in context.pin_folders(&job.config).iter().zip(&job.config.pin.paths) {

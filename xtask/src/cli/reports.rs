@@ -62,16 +62,27 @@ pub(super) struct Reports {
 impl Reports {
     /// Prints and writes what was asked for.
     pub(super) fn give(&self, report: &Report, files: &sarif::Files, ui: &Ui) -> Result<()> {
+        self.write(report, files)?;
+        let printed = if self.is_json() { Format::Json } else { self.format };
+        if let Some(bytes) = render(printed, report, files)? {
+            ui.data(String::from_utf8_lossy(&bytes).trim_end());
+        }
+        Ok(())
+    }
+
+    /// Writes the files that were asked for.
+    pub(super) fn write(&self, report: &Report, files: &sarif::Files) -> Result<()> {
         for Output { format, file } in &self.outputs {
             if let Some(bytes) = render(*format, report, files)? {
                 fs::write(file, &bytes)?;
             }
         }
-        let printed = if self.json { Format::Json } else { self.format };
-        if let Some(bytes) = render(printed, report, files)? {
-            ui.data(String::from_utf8_lossy(&bytes).trim_end());
-        }
         Ok(())
+    }
+
+    /// Whether JSON is printed.
+    pub(super) fn is_json(&self) -> bool {
+        self.json || self.format == Format::Json
     }
 }
 

@@ -160,12 +160,12 @@ fn would(found: &TagMove) -> &'static str {
 
 /// What was verified, in a line.
 pub(super) fn verified(verdict: &Verdict, ui: &Ui) {
-    let Verdict { images, platforms, layers, sboms, tags, files, pins, .. } = verdict;
+    let Verdict { images, platforms, layers, sboms, attachments, tags, files, pins, .. } = verdict;
     ui.line(
         Tone::Good,
         &format!(
             "v{} at {} is what was released: {images} images, {platforms} platforms, {layers} layers, {sboms} SBOMs, \
-             {tags} tags, {files} files, {pins} pins",
+             {attachments} other attachments, {tags} tags, {files} files, {pins} pins",
             verdict.version, verdict.destination
         ),
     );

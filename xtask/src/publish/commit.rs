@@ -3,18 +3,16 @@
 //! Takes [`Published`], gives [`Record`]. Where the version has a record of the same images, that one stays: a record is
 //! written once. Reading it back is here too.
 
-use std::io::Read;
-
 use semver::Version;
 use serde::Deserialize;
 
-use super::referrer::{Artifact, empty};
+use super::attached::blob;
+use super::referrer::{Artifact, Attachment, empty};
 use super::{Destination, Published, Remote, moves, readback};
 use crate::config::Repository;
 use crate::error::{Class, Error, Item, Result};
 use crate::oci::Digest;
-use crate::oci::digest::Checked;
-use crate::oci::spec::{Descriptor, Document, Manifest, parse};
+use crate::oci::spec::{Document, Manifest, parse};
 use crate::oci::store::{DOCUMENT_LIMIT, Store};
 use crate::plan::Plan;
 use crate::record::{self, FILE, MEDIA_TYPE, Record, ReleasedImage, ScanSummary};
@@ -81,20 +79,20 @@ pub(super) fn contradictions(record: &Record, version: &Version, images: &[Relea
 
 /// Writes a record as it is, for a destination that holds a copy of a release.
 pub fn write(record: &Record, repository: &Repository, store: &Store, destination: &dyn Destination) -> Result<()> {
-    let artifact = Artifact::new(MEDIA_TYPE, &record.to_json()?, FILE, None, &record.created)?;
+    let artifact = Artifact::new(&Attachment::new(MEDIA_TYPE, FILE, record.to_json()?, &record.created), None)?;
     put(&*destination.remote(repository)?, &record.tags.version, &artifact, store, readback::trouble(destination))
 }
 
 /// Blobs, then the manifest by digest, both read back, then the tag.
 fn put(remote: &dyn Remote, tag: &str, artifact: &Artifact, store: &Store, trouble: Class) -> Result<()> {
-    let Artifact { manifest, document } = artifact;
-    for blob in [&empty(), document] {
-        store.put(blob)?;
-        remote.put_blob(&blob.descriptor, store, &|_| ())?;
+    let Artifact { manifest, document, .. } = artifact;
+    for part in [&empty(), document] {
+        store.put(part)?;
+        remote.put_blob(&part.descriptor, store, &|_| ())?;
     }
     remote.put_manifest(manifest)?;
     let same = remote.manifest(&manifest.descriptor.digest)?.is_some_and(|back| back.bytes == manifest.bytes);
-    if !same || read(remote, &document.descriptor, trouble)? != document.bytes {
+    if !same || blob(remote, &document.descriptor, DOCUMENT_LIMIT, trouble)? != document.bytes {
         return Err(Error::verification(format!(
             "{} does not give back the record that was sent; no tag was set",
             remote.name()
@@ -122,7 +120,7 @@ pub fn fetch(destination: &dyn Destination, repository: &Repository, tag: &str) 
     }
     let manifest: Manifest = parse(&what, &bytes)?;
     let [document] = manifest.layers.as_slice() else { return Err(damaged("it has not exactly one layer")) };
-    Record::parse(&what, &read(&*remote, document, readback::trouble(destination))?).map(Some)
+    Record::parse(&what, &blob(&*remote, document, DOCUMENT_LIMIT, readback::trouble(destination))?).map(Some)
 }
 
 /// What any manifest or index may say about itself.
@@ -130,21 +128,4 @@ pub fn fetch(destination: &dyn Destination, repository: &Repository, tag: &str) 
 #[serde(rename_all = "camelCase")]
 struct Kind {
     artifact_type: Option<String>,
-}
-
-fn read(remote: &dyn Remote, descriptor: &Descriptor, trouble: Class) -> Result<Vec<u8>> {
-    if descriptor.size > DOCUMENT_LIMIT {
-        return Err(Error::verification(format!(
-            "{} in {} is too large for a record",
-            descriptor.digest,
-            remote.name()
-        )));
-    }
-    let mut bytes = Vec::new();
-    let blob = remote.blob(descriptor)?.take(descriptor.size.saturating_add(1));
-    Checked::new(blob, descriptor.digest, descriptor.size).read_to_end(&mut bytes).map_err(|e| {
-        let class = if e.kind() == std::io::ErrorKind::InvalidData { Class::Verification } else { trouble };
-        Error::new(class, format!("failed to read {} of {}", descriptor.digest, remote.name())).because(e)
-    })?;
-    Ok(bytes)
 }

@@ -16,7 +16,8 @@ use crate::plan::{self, ImagePlan, Overrides, Plan, SourceFacts};
 use crate::record::Record;
 use crate::remote::LayoutDestination;
 use crate::sbom::{Format, Sbom, Sboms};
-use crate::scan::Scanned;
+use crate::scan::extract::Extract;
+use crate::scan::{Database, PlatformReport, Report, Scanned};
 use crate::ui::Ui;
 
 const TABLE: &str = r#"
@@ -115,7 +116,33 @@ pub(crate) fn scanned(store: &Store, plan: &Plan, content: &str) -> Result<Scann
     let images = plan.images.iter().map(|image| built(store, plan, image, content)).collect::<Result<Vec<_>>>()?;
     let built = Built { plan: plan.clone(), images };
     let sboms = sboms(&built);
-    Ok(Scanned::skipped(built, sboms, "test"))
+    let programs = built.images.iter().flat_map(|i| &i.platforms).map(|p| p.program_digest);
+    let extracts = programs.map(|program| (program, Extract::for_tests(program))).collect();
+    let report = report(&built);
+    Ok(Scanned::for_tests(built, sboms, report, extracts))
+}
+
+/// A report that found nothing.
+fn report(built: &Built) -> Report {
+    let platforms = built.images.iter().flat_map(|image| {
+        image.platforms.iter().map(|platform| PlatformReport {
+            image: image.plan.name.clone(),
+            platform: platform.platform.clone(),
+            manifest: platform.manifest.digest,
+            findings: Vec::new(),
+        })
+    });
+    let database = Database {
+        name: "golang.org/x/vulndb".into(),
+        version: "v0.0.0-20260101000000-aaaaaaaaaaaa".into(),
+        updated: "2026-01-01T00:00:00Z".into(),
+    };
+    Report {
+        scanners: vec!["govulncheck 1.9.0".into()],
+        databases: vec![database],
+        platforms: platforms.collect(),
+        ..Report::default()
+    }
 }
 
 pub(crate) fn sboms(built: &Built) -> Sboms {

@@ -2,6 +2,8 @@
 //!
 //! Takes `&Scanned`, gives [`Published`]. Tags are set only after everything has been read back and verified.
 
+pub mod attached;
+pub mod attachments;
 pub mod commit;
 mod latest;
 pub mod moves;

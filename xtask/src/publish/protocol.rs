@@ -10,8 +10,8 @@ use serde::{Serialize, Serializer};
 
 use super::moves::{self, Tagging};
 use super::readback::{self, Depth, Labels, Placed, Reading};
-use super::referrer::{Artifact, artifacts, bare, empty};
-use super::{Action, Destination, Remote, TagMove, commit};
+use super::referrer::{Artifact, Attachment, bare, empty};
+use super::{Action, Destination, Remote, TagMove, attachments, commit};
 use crate::build::{Built, BuiltImage, document};
 use crate::error::{Error, Result};
 use crate::oci::Digest;
@@ -19,7 +19,7 @@ use crate::oci::spec::Descriptor;
 use crate::oci::store::Store;
 use crate::plan::Plan;
 use crate::pool;
-use crate::record::{ReleasedImage, ReleasedPlatform};
+use crate::record::{Attached, ReleasedImage, ReleasedPlatform};
 use crate::scan::Scanned;
 use crate::ui::{self, Ui};
 
@@ -85,7 +85,7 @@ pub struct PublishedImage {
     tags: Vec<TagMove>,
 }
 
-/// Uploads all blobs, then platform manifests, then indexes, then SBOMs. A version tag or a record that names other
+/// Uploads all blobs, then platform manifests, then indexes, then what is attached to them. A version tag or a record that names other
 /// content ends it before anything has changed (class tag conflict).
 pub fn upload<'a>(
     scanned: &'a Scanned,
@@ -105,26 +105,25 @@ pub fn upload<'a>(
     Ok(Uploaded { site, depth })
 }
 
-/// What is to be released, its SBOM artifacts put into the store beside the images.
+/// What is to be released, its attachments put into the store beside the images.
 fn released(scanned: &Scanned, store: &Store) -> Result<Vec<ReleasedImage>> {
     let Built { plan, images } = scanned.built();
-    let created = plan.created()?;
+    let (created, vex) = (plan.created()?, scanned.vex()?);
     store.put(&empty())?;
     let image = |built: &BuiltImage| {
         let mut platforms = Vec::new();
         for platform in &built.platforms {
-            let artifacts = artifacts(scanned.sboms(), &built.plan.name, platform, &created)?;
-            for Artifact { manifest, document } in &artifacts {
-                store.put(document)?;
-                store.put(manifest)?;
-            }
+            let name = &built.plan.name;
+            let sboms = attachments::sboms(scanned, name, platform, &created)?;
+            let others = attachments::of_platform(scanned, &vex, name, platform, &created)?;
             platforms.push(ReleasedPlatform {
                 platform: platform.platform.clone(),
                 manifest: bare(&platform.manifest),
                 size: platform.size(),
                 config: bare(&platform.config),
                 layers: platform.layers.iter().map(bare).collect(),
-                sboms: artifacts.iter().map(Artifact::released).collect(),
+                sboms: stored(&sboms, &platform.manifest, store)?,
+                attachments: stored(&others, &platform.manifest, store)?,
             });
         }
         Ok(ReleasedImage {
@@ -132,14 +131,26 @@ fn released(scanned: &Scanned, store: &Store) -> Result<Vec<ReleasedImage>> {
             repository: built.plan.repository.clone(),
             reference: format!("{}@{}", built.plan.reference, built.index.digest),
             index: bare(&built.index),
+            attachments: stored(&attachments::of_index(scanned, &built.plan.name)?, &built.index, store)?,
             platforms,
         })
     };
     images.iter().map(image).collect()
 }
 
+/// Puts what is attached to `subject` into the store; gives what the record says of it.
+fn stored(attachments: &[Attachment], subject: &Descriptor, store: &Store) -> Result<Vec<Attached>> {
+    let put = |attachment: &Attachment| {
+        let artifact = Artifact::new(attachment, Some(subject))?;
+        store.put(&artifact.document)?;
+        store.put(&artifact.manifest)?;
+        Ok(artifact.attached())
+    };
+    attachments.iter().map(put).collect()
+}
+
 /// Refuses what would contradict an earlier release, all of it at once. Gives whether this very release is already
-/// complete. Where it has a record, that stays, so its word on SBOMs counts.
+/// complete. Where it has a record, that stays, so its word on what is attached counts.
 fn preflight(site: &mut Site<'_>) -> Result<bool> {
     let wanted: Vec<(&dyn Remote, Digest)> = site.placed().iter().map(|p| (p.remote, p.image.index.digest)).collect();
     let (versions, mut items) = moves::look(&wanted, site.plan)?;
@@ -152,18 +163,41 @@ fn preflight(site: &mut Site<'_>) -> Result<bool> {
     }
     let Some(record) = record else { return Ok(false) };
     site.images = record.images;
+    fetch_attached(site)?;
     Ok(versions.iter().all(|m| m.action == Action::Already))
+}
+
+/// Brings what the record lists into the store, so that a copy of the release has it too: a later run makes another
+/// report than the one of the day of the release.
+fn fetch_attached(site: &Site<'_>) -> Result<()> {
+    let placed = site.placed();
+    let all = placed.iter().flat_map(|p| recorded(p.image).map(|attached| (p.remote, attached)));
+    let missing: Vec<_> =
+        all.filter(|(_, a)| !can_be_sent(site.store, &a.artifact) || !can_be_sent(site.store, &a.document)).collect();
+    pool::map(&missing, REQUESTS, |(remote, attached)| {
+        // What the destination has lost, reading back tells.
+        let Some(manifest) = remote.manifest(&attached.artifact.digest)? else { return Ok(()) };
+        site.store.put(&manifest)?;
+        match remote.has_blob(&attached.document)? {
+            true => site.store.copy_in(&attached.document, remote.blob(&attached.document)?),
+            false => Ok(()),
+        }
+    })
+    .map(drop)
+}
+
+/// All that is attached to an image's manifests.
+fn recorded(image: &ReleasedImage) -> impl Iterator<Item = &Attached> {
+    image.platforms.iter().flat_map(ReleasedPlatform::attached).chain(&image.attachments)
 }
 
 fn send_blobs(site: &Site<'_>) -> Result<bool> {
     let mut blobs: BTreeMap<(usize, Digest), (&dyn Remote, Descriptor)> = BTreeMap::new();
     for (at, Placed { image, remote }) in site.placed().into_iter().enumerate() {
-        for platform in &image.platforms {
-            let documents = platform.sboms.iter().map(|s| &s.document);
-            let all =
-                platform.layers.iter().chain([&platform.config]).chain(documents).cloned().chain([empty().descriptor]);
-            blobs.extend(all.map(|blob| ((at, blob.digest), (remote, blob))));
-        }
+        let documents = recorded(image).map(|a| &a.document).filter(|d| can_be_sent(site.store, d));
+        let parts = image.platforms.iter().flat_map(|p| p.layers.iter().chain([&p.config]));
+        let all = parts.chain(documents).cloned().chain([empty().descriptor]);
+        blobs.extend(all.map(|blob| ((at, blob.digest), (remote, blob))));
     }
     let blobs: Vec<_> = blobs.into_values().collect();
     let there = pool::map(&blobs, REQUESTS, |(remote, blob)| remote.has_blob(blob))?;
@@ -186,7 +220,8 @@ fn send_manifests(site: &Site<'_>) -> Result<bool> {
     let done = pool::map(&placed, REQUESTS, |p| send(site, p.remote, &p.image.index))?;
     sent |= done.contains(&true);
     // One subject's referrers one after another: where a registry has no referrers API, they share one list.
-    let done = pool::map(&platforms, REQUESTS, |(remote, platform)| send_referrers(site, *remote, platform))?;
+    let subjects = subjects(&placed);
+    let done = pool::map(&subjects, REQUESTS, |subject| send_attached(site, subject))?;
     Ok(sent | done.contains(&true))
 }
 
@@ -198,18 +233,49 @@ fn send(site: &Site<'_>, remote: &dyn Remote, descriptor: &Descriptor) -> Result
     Ok(true)
 }
 
+/// A manifest, and what is to be attached to it.
+struct Subject<'a> {
+    remote: &'a dyn Remote,
+    digest: Digest,
+    attached: Vec<&'a Attached>,
+}
+
+/// Every manifest that something is attached to.
+fn subjects<'a>(placed: &[Placed<'a>]) -> Vec<Subject<'a>> {
+    let mut found = Vec::new();
+    for &Placed { image, remote } in placed {
+        let of_platform = |platform: &'a ReleasedPlatform| Subject {
+            remote,
+            digest: platform.manifest.digest,
+            attached: platform.attached().collect(),
+        };
+        found.extend(image.platforms.iter().map(of_platform));
+        found.push(Subject { remote, digest: image.index.digest, attached: image.attachments.iter().collect() });
+    }
+    found.retain(|subject| !subject.attached.is_empty());
+    found
+}
+
 /// An artifact that is there but isn't listed is put again: an interrupted run may have stored but not listed it.
-fn send_referrers(site: &Site<'_>, remote: &dyn Remote, platform: &ReleasedPlatform) -> Result<bool> {
-    let listed: BTreeSet<Digest> = remote.referrers(&platform.manifest.digest)?.iter().map(|d| d.digest).collect();
+fn send_attached(site: &Site<'_>, subject: &Subject<'_>) -> Result<bool> {
+    let Subject { remote, digest, attached } = subject;
+    let listed: BTreeSet<Digest> = remote.referrers(digest)?.iter().map(|d| d.digest).collect();
     let mut sent = false;
-    for sbom in &platform.sboms {
-        if listed.contains(&sbom.artifact.digest) && remote.manifest(&sbom.artifact.digest)?.is_some() {
+    for Attached { artifact, document: content, .. } in attached {
+        if listed.contains(&artifact.digest) && remote.manifest(&artifact.digest)?.is_some() {
             continue;
         }
-        remote.put_manifest(&document(site.store, &sbom.artifact)?)?;
-        sent = true;
+        if can_be_sent(site.store, artifact) && can_be_sent(site.store, content) {
+            remote.put_manifest(&document(site.store, artifact)?)?;
+            sent = true;
+        }
     }
     Ok(sent)
+}
+
+/// Whether a part of an attachment is in the store: what a finished release has lost, and nobody makes again, isn't.
+fn can_be_sent(store: &Store, descriptor: &Descriptor) -> bool {
+    store.has(&descriptor.digest, descriptor.size)
 }
 
 impl<'a> Uploaded<'a> {

@@ -8,22 +8,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use super::referrer::{FORMATS, bare};
-use super::{Destination, Remote};
+use super::{Destination, Remote, attached};
 use crate::error::{Class, Error, Item, Result};
 use crate::oci::Digest;
 use crate::oci::digest::Checked;
 use crate::oci::spec::{Descriptor, Document, ImageConfig, Index, Manifest, PlatformSpec, parse};
 use crate::oci::store::DOCUMENT_LIMIT;
 use crate::pool;
-use crate::record::{ReleasedImage, ReleasedPlatform, ReleasedSbom};
+use crate::record::{Attached, ReleasedImage, ReleasedPlatform};
 use crate::ui::Ui;
 
 /// How many blobs are read side by side.
 const READS: usize = 8;
-/// The largest SBOM read into memory: those of Go programs have some hundred KiB.
-const SBOM_LIMIT: u64 = 64 << 20;
 
-/// How much of each layer is looked at; documents and SBOMs are always read.
+/// How much of each layer is looked at; documents and what is attached are always read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// Every byte.
@@ -67,7 +65,7 @@ pub fn trouble(destination: &dyn Destination) -> Class {
 enum Task<'a> {
     Layer(&'a dyn Remote, &'a Descriptor),
     Platform(&'a dyn Remote, &'a ReleasedPlatform),
-    Sbom(&'a dyn Remote, &'a ReleasedPlatform, &'a ReleasedSbom),
+    Attached(&'a dyn Remote, Digest, &'a Attached),
     Index(&'a dyn Remote, &'a ReleasedImage),
 }
 
@@ -96,9 +94,12 @@ fn tasks<'a>(images: &[Placed<'a>]) -> Vec<Task<'a>> {
     let mut documents = Vec::new();
     for (at, &Placed { image, remote }) in images.iter().enumerate() {
         documents.push(Task::Index(remote, image));
+        let subject = image.index.digest;
+        documents.extend(image.attachments.iter().map(|attached| Task::Attached(remote, subject, attached)));
         for platform in &image.platforms {
             documents.push(Task::Platform(remote, platform));
-            documents.extend(platform.sboms.iter().map(|sbom| Task::Sbom(remote, platform, sbom)));
+            let subject = platform.manifest.digest;
+            documents.extend(platform.attached().map(|attached| Task::Attached(remote, subject, attached)));
             layers.extend(platform.layers.iter().map(|layer| ((at, layer.digest), Task::Layer(remote, layer))));
         }
     }
@@ -111,7 +112,7 @@ fn bytes(task: &Task<'_>) -> u64 {
     match task {
         Task::Layer(_, layer) => layer.size,
         Task::Platform(_, platform) => platform.manifest.size + platform.config.size,
-        Task::Sbom(_, _, sbom) => sbom.artifact.size + sbom.document.size,
+        Task::Attached(_, _, attached) => attached.artifact.size + attached.document.size,
         Task::Index(_, image) => image.index.size,
     }
 }
@@ -124,7 +125,7 @@ impl Reading<'_> {
         let (remote, found) = match task {
             Task::Layer(remote, layer) => (remote, self.layer(*remote, layer)?),
             Task::Platform(remote, platform) => (remote, self.platform(*remote, platform)?),
-            Task::Sbom(remote, platform, sbom) => (remote, self.sbom(*remote, platform, sbom)?),
+            Task::Attached(remote, subject, attached) => (remote, self.attached(*remote, subject, attached)?),
             Task::Index(remote, image) => (remote, self.index(*remote, image)?),
         };
         let item = |what: String| Item { what: format!("{}: {what}", remote.name()), fix: None };
@@ -141,10 +142,13 @@ impl Reading<'_> {
 
     fn index(&self, remote: &dyn Remote, image: &ReleasedImage) -> Result<Vec<String>> {
         let found = document(remote, &image.index)?.and_then(|bytes| json::<Index>("an index", &bytes));
-        let problems = match found {
+        let mut problems = match found {
             Err(why) => vec![why],
             Ok(index) => check_index(&index, &image.platforms),
         };
+        if !image.attachments.is_empty() {
+            problems.extend(unlisted(remote, &image.index.digest, image.attachments.iter())?);
+        }
         Ok(problems.into_iter().map(|why| format!("index {}: {why}", image.index.digest)).collect())
     }
 
@@ -160,34 +164,29 @@ impl Reading<'_> {
             Ok(config) => check_config(&config, platform, &self.labels),
         };
         found.extend(problems.into_iter().map(|why| format!("{name} config {}: {why}", platform.config.digest)));
-        let referrers: BTreeSet<Digest> =
-            remote.referrers(&platform.manifest.digest)?.iter().map(|d| d.digest).collect();
-        for format in FORMATS.map(|f| f.media_type()) {
-            let sbom = platform.sboms.iter().find(|s| s.format == format);
-            found.extend(match sbom {
-                None => Some(format!("{name} manifest {}: it has no {format} SBOM", platform.manifest.digest)),
-                Some(s) if !referrers.contains(&s.artifact.digest) => Some(format!(
-                    "{name} manifest {}: its referrers lack {format} SBOM {}",
-                    platform.manifest.digest, s.artifact.digest
-                )),
-                Some(_) => None,
-            });
-        }
+        let lacks = |format: &&str| platform.sboms.iter().all(|s| s.format != *format);
+        let lacking = FORMATS.map(|f| f.media_type()).into_iter().filter(lacks);
+        let problems: Vec<String> = lacking.map(|format| format!("it has no {format} SBOM")).collect();
+        let unlisted = unlisted(remote, &platform.manifest.digest, platform.attached())?;
+        let problems = problems.into_iter().chain(unlisted);
+        found.extend(problems.map(|why| format!("{name} manifest {}: {why}", platform.manifest.digest)));
         Ok(found)
     }
 
-    fn sbom(&self, remote: &dyn Remote, platform: &ReleasedPlatform, sbom: &ReleasedSbom) -> Result<Vec<String>> {
+    fn attached(&self, remote: &dyn Remote, subject: &Digest, attached: &Attached) -> Result<Vec<String>> {
+        let Attached { format, artifact, document: content } = attached;
         let mut found = Vec::new();
-        let artifact = document(remote, &sbom.artifact)?.and_then(|bytes| json::<Manifest>("a manifest", &bytes));
-        let artifact = artifact.and_then(|a| check_artifact(&a, platform, sbom));
-        found.extend(artifact.err().map(|why| format!("SBOM {}: {why}", sbom.artifact.digest)));
+        let manifest = document(remote, artifact)?.and_then(|bytes| json::<Manifest>("a manifest", &bytes));
+        let manifest = manifest.and_then(|a| check_artifact(&a, subject, attached));
+        found.extend(manifest.err().map(|why| format!("{format} {}: {why}", artifact.digest)));
+        let is_sbom = FORMATS.iter().any(|f| f.media_type() == format);
         let names = |bytes: Vec<u8>| {
-            let hex = platform.manifest.digest.hex();
-            let named = bytes.windows(hex.len()).any(|window| window == hex.as_bytes());
-            named.then_some(()).ok_or_else(|| format!("it doesn't name manifest {}", platform.manifest.digest))
+            let hex = subject.hex();
+            let named = !is_sbom || bytes.windows(hex.len()).any(|window| window == hex.as_bytes());
+            named.then_some(()).ok_or_else(|| format!("it doesn't name manifest {subject}"))
         };
-        let content = self.small(remote, &sbom.document, SBOM_LIMIT)?.and_then(names);
-        found.extend(content.err().map(|why| format!("SBOM document {}: {why}", sbom.document.digest)));
+        let content_is = self.small(remote, content, attached::LIMIT)?.and_then(names);
+        found.extend(content_is.err().map(|why| format!("{format} document {}: {why}", content.digest)));
         Ok(found)
     }
 
@@ -218,6 +217,17 @@ impl Reading<'_> {
             }
         }
     }
+}
+
+/// What of `wanted` isn't found from `subject`.
+fn unlisted<'a>(
+    remote: &dyn Remote,
+    subject: &Digest,
+    wanted: impl Iterator<Item = &'a Attached>,
+) -> Result<Vec<String>> {
+    let listed: BTreeSet<Digest> = remote.referrers(subject)?.iter().map(|d| d.digest).collect();
+    let missing = wanted.filter(|a| !listed.contains(&a.artifact.digest));
+    Ok(missing.map(|a| format!("its referrers lack {} {}", a.format, a.artifact.digest)).collect())
 }
 
 /// A manifest or index, hashed here.
@@ -292,15 +302,15 @@ fn check_config(config: &ImageConfig, platform: &ReleasedPlatform, labels: &Labe
     found
 }
 
-fn check_artifact(artifact: &Manifest, platform: &ReleasedPlatform, sbom: &ReleasedSbom) -> Found<()> {
-    if artifact.subject.as_ref().map(|s| s.digest) != Some(platform.manifest.digest) {
-        return Err(format!("its subject is not manifest {}", platform.manifest.digest));
+fn check_artifact(artifact: &Manifest, subject: &Digest, attached: &Attached) -> Found<()> {
+    if artifact.subject.as_ref().map(|s| s.digest) != Some(*subject) {
+        return Err(format!("its subject is not manifest {subject}"));
     }
-    if artifact.artifact_type.as_deref() != Some(sbom.format.as_str()) {
-        return Err(format!("its artifact type is not {}", sbom.format));
+    if artifact.artifact_type.as_deref() != Some(attached.format.as_str()) {
+        return Err(format!("its artifact type is not {}", attached.format));
     }
     match artifact.layers.as_slice() {
-        [only] if only.digest == sbom.document.digest => Ok(()),
-        _ => Err(format!("its one layer is not {}", sbom.document.digest)),
+        [only] if only.digest == attached.document.digest => Ok(()),
+        _ => Err(format!("its one layer is not {}", attached.document.digest)),
     }
 }

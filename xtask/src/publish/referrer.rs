@@ -1,16 +1,49 @@
-//! SBOMs as referrers: for each document one artifact manifest whose subject is the image manifest it describes
+//! What is attached to an image: for each document one artifact manifest whose subject is the manifest it is about
 //! (image spec, manifest.md "Guidelines for Artifact Usage"; distribution spec, "Listing Referrers").
 //!
-//! Takes [`Sbom`]s, gives documents to upload. Pure: no clock, so the same SBOM gives the same artifact.
+//! Takes an [`Attachment`], gives documents to upload. Pure: no clock, so the same attachment gives the same artifact.
 
-use crate::build::BuiltPlatform;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::oci::spec::{Annotations, Descriptor, Document, Manifest, annotation, media};
-use crate::record::ReleasedSbom;
-use crate::sbom::{Format, Sbom, Sboms};
+use crate::record::Attached;
+use crate::sbom::{Format, Sbom};
 
 /// The formats every image platform must have.
 pub const FORMATS: [Format; 2] = [Format::CycloneDx, Format::Spdx];
+
+/// A document that is to be found from an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// What it is, for whoever lists an image's referrers.
+    pub artifact_type: String,
+    /// What its bytes are; the same, unless they are compressed.
+    pub media_type: String,
+    /// Its file name.
+    pub title: String,
+    /// Its content.
+    pub bytes: Vec<u8>,
+    /// What the list of referrers says about it besides.
+    pub annotations: Annotations,
+}
+
+impl Attachment {
+    /// A document as it is; `created` is RFC 3339.
+    pub fn new(artifact_type: &str, title: impl Into<String>, bytes: Vec<u8>, created: &str) -> Attachment {
+        Attachment {
+            artifact_type: artifact_type.into(),
+            media_type: artifact_type.into(),
+            title: title.into(),
+            bytes,
+            annotations: Annotations::from([(annotation::CREATED.into(), created.into())]),
+        }
+    }
+
+    /// An SBOM; `created` is the source's time.
+    pub fn sbom(sbom: &Sbom, created: &str) -> Attachment {
+        let title = format!("{}-{}.{}", sbom.image, sbom.platform.slug(), sbom.format.extension());
+        Attachment::new(sbom.format.media_type(), title, sbom.bytes.clone(), created)
+    }
+}
 
 /// An artifact with one file in it.
 pub struct Artifact {
@@ -18,39 +51,34 @@ pub struct Artifact {
     pub manifest: Document,
     /// Its one layer.
     pub document: Document,
+    kind: String,
 }
 
 impl Artifact {
-    /// `bytes` as an artifact of type `kind`, in a file called `title`, about `subject`. `created` is RFC 3339.
-    pub fn new(kind: &str, bytes: &[u8], title: &str, subject: Option<&Descriptor>, created: &str) -> Result<Artifact> {
-        let document = Document { descriptor: Descriptor::of(kind, bytes), bytes: bytes.to_vec() };
+    /// `attachment` as an artifact about `subject`; one without a subject has to be tagged to be found.
+    pub fn new(attachment: &Attachment, subject: Option<&Descriptor>) -> Result<Artifact> {
+        let Attachment { artifact_type, media_type, title, bytes, annotations } = attachment;
+        let document = Document { descriptor: Descriptor::of(media_type, bytes), bytes: bytes.clone() };
         let mut layer = document.descriptor.clone();
-        layer.annotations.insert(annotation::TITLE.into(), title.into());
+        layer.annotations.insert(annotation::TITLE.into(), title.clone());
+        let mut annotations = annotations.clone();
+        annotations.insert(annotation::TITLE.into(), title.clone());
         let manifest = Manifest {
             schema_version: 2,
             media_type: media::MANIFEST.into(),
-            artifact_type: Some(kind.into()),
+            artifact_type: Some(artifact_type.clone()),
             config: empty().descriptor,
             layers: vec![layer],
             subject: subject.map(bare),
-            annotations: Annotations::from([
-                (annotation::CREATED.into(), created.into()),
-                (annotation::TITLE.into(), title.into()),
-            ]),
+            annotations,
         };
-        Ok(Artifact { manifest: Document::new(media::MANIFEST, &manifest)?, document })
-    }
-
-    /// An SBOM about its image manifest.
-    pub fn of(sbom: &Sbom, subject: &Descriptor, created: &str) -> Result<Artifact> {
-        let title = format!("{}-{}.{}", sbom.image, sbom.platform.slug(), sbom.format.extension());
-        Artifact::new(sbom.format.media_type(), &sbom.bytes, &title, Some(subject), created)
+        Ok(Artifact { manifest: Document::new(media::MANIFEST, &manifest)?, document, kind: artifact_type.clone() })
     }
 
     /// As the record names it.
-    pub fn released(&self) -> ReleasedSbom {
-        ReleasedSbom {
-            format: self.document.descriptor.media_type.clone(),
+    pub fn attached(&self) -> Attached {
+        Attached {
+            format: self.kind.clone(),
             artifact: self.manifest.descriptor.clone(),
             document: self.document.descriptor.clone(),
         }
@@ -61,19 +89,6 @@ impl Artifact {
 pub fn empty() -> Document {
     let bytes = b"{}".to_vec();
     Document { descriptor: Descriptor::of(media::EMPTY, &bytes), bytes }
-}
-
-/// The artifacts of one image platform, one for each of [`FORMATS`]; a missing SBOM is an error.
-pub fn artifacts(sboms: &Sboms, image: &str, platform: &BuiltPlatform, created: &str) -> Result<Vec<Artifact>> {
-    let artifact = |format: &Format| {
-        let of = |s: &&Sbom| s.image == image && s.manifest == platform.manifest.digest && s.format == *format;
-        let missing = || {
-            let (platform, kind) = (&platform.platform, format.media_type());
-            Error::failed(format!("failed to publish {image} for {platform}: it has no {kind} SBOM"))
-        };
-        Artifact::of(sboms.documents.iter().find(of).ok_or_else(missing)?, &platform.manifest, created)
-    };
-    FORMATS.iter().map(artifact).collect()
 }
 
 /// Type, digest and size alone, so that what else a descriptor says changes no document.
@@ -97,15 +112,19 @@ mod tests {
     fn an_artifact_has_type_subject_and_a_named_file() -> Result<()> {
         let mut subject = Descriptor::of(media::MANIFEST, b"image");
         subject.annotations.insert("x".into(), "y".into());
-        let artifact =
-            Artifact::new("application/spdx+json", b"{}\n", "node.spdx.json", Some(&subject), "2026-01-01T00:00:00Z")?;
+        let attachment =
+            Attachment::new("application/spdx+json", "node.spdx.json", b"{}\n".to_vec(), "2026-01-01T00:00:00Z");
+        let packed = Attachment { media_type: "application/spdx+json+gzip".into(), ..attachment };
+        let artifact = Artifact::new(&packed, Some(&subject))?;
         let json: serde_json::Value = serde_json::from_slice(&artifact.manifest.bytes).unwrap();
         assert_eq!(json["artifactType"], "application/spdx+json");
         assert_eq!(json["config"]["mediaType"], "application/vnd.oci.empty.v1+json");
         assert_eq!(json["subject"]["digest"], subject.digest.to_string());
         assert!(json["subject"].get("annotations").is_none());
+        assert_eq!(json["layers"][0]["mediaType"], "application/spdx+json+gzip");
         assert_eq!(json["layers"][0]["annotations"]["org.opencontainers.image.title"], "node.spdx.json");
         assert_eq!(json["annotations"]["org.opencontainers.image.created"], "2026-01-01T00:00:00Z");
+        assert_eq!(artifact.attached().format, "application/spdx+json");
         Ok(())
     }
 }

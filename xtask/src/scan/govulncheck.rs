@@ -12,6 +12,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use xshell::{Shell, cmd};
 
+use super::extract::{Extract, Modules};
 use super::linked::{self, Functions, Linked};
 use super::stream::{self, Advisory, Expected, Hit, Scan};
 use super::vulndb::VulnDb;
@@ -20,7 +21,7 @@ use crate::cmd::Run;
 use crate::error::{Context, Error, Result};
 use crate::fs;
 use crate::go::Go;
-use crate::oci::Digest;
+use crate::oci::{Digest, Platform};
 use crate::ui::Ui;
 
 /// The scanner's package.
@@ -88,14 +89,7 @@ impl Govulncheck {
     fn run(&self, path: &Path, digest: &Digest, ui: &Ui) -> Result<Vec<Finding>> {
         let path = std::path::absolute(path).attempt(|| format!("find {}", path.display()))?;
         check_digest(&path, digest)?;
-        let shell = Shell::new().attempt(|| "find the current folder".into())?;
-        let (program, url) = (&self.program, self.db.url());
-        let run = Run::new(cmd!(shell, "{program} -mode binary -format json -db {url} {path}")).limit(self.limit);
-        let output = run.read(ui)?;
-        let expected =
-            Expected { scanner: &format!("v{}", self.version), database: &url, modified: &self.db.updated() };
-        let scan = stream::parse(&output, &expected)
-            .map_err(|why| Error::failed(format!("{} can't be relied on: {why}", self.name())))?;
+        let scan = self.look_up(&path, ui)?;
         if scan.hits.is_empty() {
             return Ok(Vec::new());
         }
@@ -107,6 +101,55 @@ impl Govulncheck {
             ));
         }
         Ok(findings(scan, &functions))
+    }
+
+    /// What the database says of a program, or of what stands in a program's place.
+    fn look_up(&self, path: &Path, ui: &Ui) -> Result<Scan> {
+        let shell = Shell::new().attempt(|| "find the current folder".into())?;
+        let (program, url) = (&self.program, self.db.url());
+        let run = Run::new(cmd!(shell, "{program} -mode binary -format json -db {url} {path}")).limit(self.limit);
+        let output = run.read(ui)?;
+        let expected =
+            Expected { scanner: &format!("v{}", self.version), database: &url, modified: &self.db.updated() };
+        stream::parse(&output, &expected)
+            .map_err(|why| Error::failed(format!("{} can't be relied on: {why}", self.name())))
+    }
+
+    /// All that a later scan needs to know of the program at `path`, whose content is `digest`.
+    pub fn extract(&self, path: &Path, digest: &Digest, ui: &Ui) -> Result<Extract> {
+        let file = self.kept.join(format!("{}-{}.extract.json.gz", digest.hex(), self.version));
+        let kept = fs::read_small(&file, KEPT_LIMIT).and_then(|b| Extract::unpack(&file.display().to_string(), &b));
+        if let Some(extract) = kept.ok().filter(|extract| extract.program == *digest) {
+            return Ok(extract);
+        }
+        let path = std::path::absolute(path).attempt(|| format!("find {}", path.display()))?;
+        check_digest(&path, digest)?;
+        let shell = Shell::new().attempt(|| "find the current folder".into())?;
+        let program = &self.program;
+        let blob = Run::new(cmd!(shell, "{program} -mode extract {path}")).limit(self.limit).read(ui)?;
+        let blob = String::from_utf8(blob).attempt(|| format!("read what {} says", self.name()))?;
+        let extract = Extract::new(self.name(), *digest, blob, linked::functions(&path)?);
+        fs::write(&file, &extract.pack()?)?;
+        Ok(extract)
+    }
+
+    /// Findings in the program that `extract` was made from: those of [`Govulncheck::scan`] on the program itself.
+    pub fn scan_extract(&self, extract: &Extract, ui: &Ui) -> Result<Vec<Finding>> {
+        let about = |e: Error| e.within(format!("failed to scan the extract of program {}", extract.program));
+        self.look_up_text(&extract.blob, ui).map(|scan| findings(scan, &extract.functions)).map_err(about)
+    }
+
+    /// Findings in modules of which nothing but the version is known: none of them says what is linked.
+    pub fn scan_modules(&self, modules: &Modules, platform: &Platform, ui: &Ui) -> Result<Vec<Finding>> {
+        let scan = self.look_up_text(&modules.blob(platform), ui);
+        scan.map(|scan| findings(scan, &Functions::Untold)).map_err(|e| e.within("failed to scan a list of modules"))
+    }
+
+    fn look_up_text(&self, blob: &str, ui: &Ui) -> Result<Scan> {
+        let folder = tempfile::tempdir().attempt(|| "create a temporary folder".into())?;
+        let path = folder.path().join("extract.json");
+        fs::write(&path, blob.as_bytes())?;
+        self.look_up(&path, ui)
     }
 }
 
@@ -142,7 +185,10 @@ fn findings(scan: Scan, functions: &Functions) -> Vec<Finding> {
         }
         Some(Finding {
             kind: super::Kind::Vulnerability,
-            reachable: Some(is_linked(functions, advisory, &module, roots.contains(&module), hit.symbol)),
+            reachable: match functions {
+                Functions::Untold => None,
+                told => Some(is_linked(told, advisory, &module, roots.contains(&module), hit.symbol)),
+            },
             aliases: advisory.aliases.clone(),
             scanner: NAME.into(),
             severity: Severity::Unknown,
@@ -172,7 +218,7 @@ fn names(advisories: &BTreeMap<String, Advisory>, id: &str, module: &str) -> boo
 fn is_linked(functions: &Functions, advisory: &Advisory, module: &str, is_root: bool, found: bool) -> bool {
     match functions {
         Functions::NotStripped => found,
-        Functions::Unknown => true,
+        Functions::Unknown | Functions::Untold => true,
         Functions::Stripped(linked) => {
             is_root
                 || (module != "stdlib" && !linked.has_module(module))

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use object::read::ReadCache;
 use object::{Object, ObjectSection};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Result};
 
@@ -22,12 +23,15 @@ const NAMES: usize = 3;
 const NAMES_END: usize = 4;
 
 /// Symbols of a program, `Type.Method` or `Function`, by import path.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub(super) struct Linked {
     packages: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// What a program says about its functions.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum Functions {
     /// It has a symbol table: govulncheck's own answer is exact.
     NotStripped,
@@ -35,6 +39,8 @@ pub(super) enum Functions {
     Stripped(Linked),
     /// It is stripped, and its function table has a form that isn't known here.
     Unknown,
+    /// Nobody has looked: only its modules are known.
+    Untold,
 }
 
 /// Reads the program's function table.

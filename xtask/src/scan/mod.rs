@@ -6,6 +6,7 @@
 
 mod aside;
 pub(crate) mod clock;
+pub mod extract;
 pub mod govulncheck;
 mod ignore;
 pub mod junit;
@@ -13,6 +14,7 @@ mod linked;
 mod merge;
 mod osv;
 pub mod policy;
+pub mod released;
 mod report;
 pub mod sarif;
 mod stream;
@@ -24,6 +26,7 @@ pub mod vulndb;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::build::{Built, BuiltImage, BuiltPlatform};
 pub use crate::config::Severity;
@@ -38,6 +41,7 @@ use crate::tools::Toolbox;
 use crate::ui::Ui;
 
 use self::aside::Policy;
+use self::extract::Extract;
 use self::govulncheck::Govulncheck;
 use self::ignore::Extent;
 use self::trivy::{Hit, Trivy};
@@ -55,13 +59,14 @@ pub struct Scanned {
     built: Built,
     sboms: Sboms,
     report: Report,
+    extracts: Arc<BTreeMap<Digest, Extract>>,
 }
 
 impl Scanned {
     /// Takes a build as it is, for the reason given; the reason goes into the record.
     pub fn skipped(built: Built, sboms: Sboms, reason: &str) -> Scanned {
         let report = Report { skipped: Some(reason.to_owned()), ..Report::default() };
-        Scanned { built, sboms, report }
+        Scanned { built, sboms, report, extracts: Arc::default() }
     }
 
     /// What was scanned.
@@ -79,11 +84,14 @@ impl Scanned {
         &self.report
     }
 
-    /// What the policy fails, each once with the places it was found in, worst first.
+    /// What a later scan needs to know of a program; `None` when nothing was scanned.
+    pub fn extract(&self, program: &Digest) -> Option<&Extract> {
+        self.extracts.get(program)
+    }
+
+    /// [`Report::violations`]
     pub fn violations(&self) -> Vec<Row<'_>> {
-        let mut rows = table::rows(&self.report);
-        rows.retain(|row| row.finding.violation.is_some());
-        rows
+        self.report.violations()
     }
 
     /// One OpenVEX document an image platform: what govulncheck has shown about its program. None of a scan that was
@@ -105,13 +113,38 @@ impl Scanned {
         Ok(documents)
     }
 
+    /// [`Report::gate`]
+    pub fn gate(&self) -> Result<()> {
+        self.report.gate()
+    }
+
+    /// A build of which this was found.
+    #[cfg(test)]
+    pub(crate) fn for_tests(
+        built: Built,
+        sboms: Sboms,
+        report: Report,
+        extracts: BTreeMap<Digest, Extract>,
+    ) -> Scanned {
+        Scanned { built, sboms, report, extracts: Arc::new(extracts) }
+    }
+}
+
+impl Report {
+    /// What the policy fails, each once with the places it was found in, worst first.
+    pub fn violations(&self) -> Vec<Row<'_>> {
+        let mut rows = table::rows(self);
+        rows.retain(|row| row.finding.violation.is_some());
+        rows
+    }
+
     /// Refuses what the policy fails; a scan that was skipped on purpose passes.
     ///
     /// # Errors
     /// [`Class::Findings`], with every violation and the upgrade that mends it, and every ignore that has lapsed.
     pub fn gate(&self) -> Result<()> {
         let violations = self.violations();
-        let lapsed = &self.report.lapsed;
+        let lapsed = &self.lapsed;
         if violations.is_empty() && lapsed.is_empty() {
             return Ok(());
         }
@@ -190,6 +223,7 @@ pub fn scan(
     let trivy = installed(plan, options, ui)?;
     let step = ui.step("scan");
     let by_program = scan_programs(&built, |program| scanner.scan(&program.program, &program.program_digest, ui))?;
+    let extracts = scan_programs(&built, |program| scanner.extract(&program.program, &program.program_digest, ui))?;
     let (mut by_manifest, mut files) = (None, Vec::new());
     if let Some(trivy) = trivy {
         databases.push(trivy.database());
@@ -206,7 +240,7 @@ pub fn scan(
     let lapsed = policy.lapsed(&used, extent);
     step.done(&format!("by {}", scanners.join(" and ")));
     let report = Report { scanners, databases, platforms, files, lapsed, ..Report::default() };
-    Ok(Scanned { built, sboms, report })
+    Ok(Scanned { built, sboms, report, extracts: Arc::new(extracts) })
 }
 
 fn installed(plan: &Plan, options: &Options<'_>, ui: &Ui) -> Result<Option<Trivy>> {
@@ -240,10 +274,10 @@ fn installed(plan: &Plan, options: &Options<'_>, ui: &Ui) -> Result<Option<Trivy
     Ok(None)
 }
 
-fn scan_programs(
+fn scan_programs<T: Send>(
     built: &Built,
-    scan: impl Fn(&BuiltPlatform) -> Result<Vec<Finding>> + Sync,
-) -> Result<BTreeMap<Digest, Vec<Finding>>> {
+    scan: impl Fn(&BuiltPlatform) -> Result<T> + Sync,
+) -> Result<BTreeMap<Digest, T>> {
     let programs: BTreeMap<Digest, &BuiltPlatform> =
         built.images.iter().flat_map(|i| &i.platforms).map(|p| (p.program_digest, p)).collect();
     let programs: Vec<_> = programs.into_values().collect();

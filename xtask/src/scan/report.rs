@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ignore::Lapsed;
 use crate::config::Severity;
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
+use crate::oci::spec::parse;
 use crate::oci::{Digest, Platform};
 
 /// The version of [`Report`]'s shape.
@@ -137,6 +138,27 @@ impl Report {
         let mut bytes = serde_json::to_vec_pretty(self).attempt(|| "write the scan report".into())?;
         bytes.push(b'\n');
         Ok(bytes)
+    }
+
+    /// Reads a report; `what` names it in errors. One of a newer schema is refused, not guessed at.
+    pub fn parse(what: &str, bytes: &[u8]) -> Result<Report> {
+        #[derive(Deserialize)]
+        struct Version {
+            schema: u32,
+        }
+        let Version { schema } = parse(what, bytes)?;
+        if schema > SCHEMA {
+            let message = format!("{what} has schema {schema}, newer than the {SCHEMA} this program knows");
+            return Err(Error::failed(message).hint("use the xtask of a newer revision of this repository"));
+        }
+        parse(what, bytes)
+    }
+
+    /// What it says about one image platform, and nothing else; `None` when that was not scanned.
+    pub fn of(&self, manifest: &Digest) -> Option<Report> {
+        let platforms: Vec<_> = self.platforms.iter().filter(|p| p.manifest == *manifest).cloned().collect();
+        let (files, lapsed) = (Vec::new(), Vec::new());
+        (!platforms.is_empty()).then(|| Report { platforms, files, lapsed, ..self.clone() })
     }
 }
 

@@ -92,7 +92,7 @@ fn built() -> Built {
 
 fn scanned(built: Built, platforms: Vec<PlatformReport>) -> Scanned {
     let report = Report { platforms, ..Report::default() };
-    Scanned { built, sboms: Sboms { documents: Vec::new() }, report }
+    Scanned { built, sboms: Sboms { documents: Vec::new() }, report, extracts: Arc::default() }
 }
 
 fn bad() -> Finding {
@@ -162,7 +162,7 @@ fn equal_programs_are_scanned_once() {
     let count = std::sync::atomic::AtomicUsize::new(0);
     scan_programs(&built, |_| {
         count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Ok(Vec::new())
+        Ok(Vec::<Finding>::new())
     })
     .unwrap();
     assert_eq!(count.into_inner(), 3);

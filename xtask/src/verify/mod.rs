@@ -50,6 +50,8 @@ pub struct Verdict {
     pub platforms: usize,
     /// SBOMs.
     pub sboms: usize,
+    /// What else is attached to manifests and indexes.
+    pub attachments: usize,
     /// Distinct layers.
     pub layers: usize,
     /// Tags that name what they should.
@@ -100,6 +102,8 @@ fn verdict(record: &Record, destination: String, files: usize, pins: usize) -> V
         images: record.images.len(),
         platforms: platforms().count(),
         sboms: platforms().map(|p| p.sboms.len()).sum(),
+        attachments: platforms().map(|p| p.attachments.len()).sum::<usize>()
+            + record.images.iter().map(|i| i.attachments.len()).sum::<usize>(),
         layers: platforms().flat_map(|p| &p.layers).map(|l| l.digest).collect::<BTreeSet<Digest>>().len(),
         tags: record.images.len() * (1 + record.tags.floating.len()),
         files,

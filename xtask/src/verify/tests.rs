@@ -7,6 +7,7 @@ use crate::oci::store::Store;
 use crate::publish::fixture::{self, Place};
 use crate::publish::meddled::{Death, Meddled, Watch};
 use crate::publish::{Published, commit};
+use crate::record::Attached;
 
 /// v1.2.0, released.
 struct Released {
@@ -99,8 +100,10 @@ fn a_release_that_is_as_it_was_is_counted() -> Result<()> {
     let verdict = released.verify()?;
     assert_eq!(verdict.version, Version::new(1, 2, 0));
     // Two images for two platforms, two formats, one layer of its own each and one that all share, four tags each.
-    let Verdict { images, platforms, sboms, layers, tags, .. } = verdict;
+    let Verdict { images, platforms, sboms, layers, tags, attachments, .. } = verdict;
     assert_eq!((images, platforms, sboms, layers, tags), (2, 4, 8, 5, 8));
+    // A report, an extract and VEX a platform, and a report an index.
+    assert_eq!(attachments, 4 * 3 + 2);
     assert!(released.place.snapshot() == before, "verifying changes nothing");
     Ok(())
 }
@@ -112,7 +115,7 @@ fn a_flipped_bit_is_found_wherever_it_is_and_told_by_digest() -> Result<()> {
     let all = [&node.index, &platform.manifest, &platform.config]
         .into_iter()
         .chain(&platform.layers)
-        .chain(platform.sboms.iter().flat_map(|s| [&s.artifact, &s.document]));
+        .chain(platform.attached().chain(&node.attachments).flat_map(|a| [&a.artifact, &a.document]));
     for blob in all {
         let released = Released::new()?;
         released.flip(blob);
@@ -127,7 +130,7 @@ fn a_missing_or_cut_blob_is_found_wherever_it_is_and_told_by_digest() -> Result<
     let platform = &node.platforms[0];
     let all = [&node.index, &platform.manifest, &platform.config, &platform.layers[1]]
         .into_iter()
-        .chain(platform.sboms.iter().flat_map(|s| [&s.artifact, &s.document]));
+        .chain(platform.attached().chain(&node.attachments).flat_map(|a| [&a.artifact, &a.document]));
     for blob in all {
         let released = Released::new()?;
         std::fs::remove_file(released.path(blob)).unwrap();
@@ -176,6 +179,43 @@ fn an_sbom_that_is_not_listed_or_not_recorded_is_missing() -> Result<()> {
     let released = Released::new()?;
     released.rewrite(|record| record.images[1].platforms[1].sboms.retain(|s| s.format == "application/spdx+json"))?;
     assert_told(&released.wrong(), &["goverse-node", "linux/arm64", "it has no application/vnd.cyclonedx+json SBOM"]);
+    Ok(())
+}
+
+#[test]
+fn a_record_of_before_there_were_attachments_still_verifies() -> Result<()> {
+    let released = Released::new()?;
+    released.rewrite(|record| {
+        for image in &mut record.images {
+            image.attachments.clear();
+            image.platforms.iter_mut().for_each(|platform| platform.attachments.clear());
+        }
+    })?;
+    let json = String::from_utf8(released.record.to_json()?).unwrap();
+    assert_eq!(json.matches("\"attachments\"").count(), 2 * 3, "two images, each with an index and two platforms");
+    let verdict = released.verify()?;
+    assert_eq!((verdict.sboms, verdict.attachments), (8, 0));
+    Ok(())
+}
+
+#[test]
+fn an_attachment_of_another_platform_or_of_none_is_told() -> Result<()> {
+    let released = Released::new()?;
+    released.rewrite(|record| {
+        let image = &mut record.images[1];
+        let [first, second] = image.platforms.as_mut_slice() else { panic!("two platforms") };
+        std::mem::swap(&mut first.attachments, &mut second.attachments);
+        image.attachments.extend(first.attachments.first().cloned());
+    })?;
+    let (found, node) = (released.wrong(), released.node());
+    for (platform, other) in node.platforms.iter().zip(node.platforms.iter().rev()) {
+        for Attached { artifact, format, .. } in &other.attachments {
+            let manifest = platform.manifest.digest.hex();
+            assert_told(&found, &[&artifact.digest.hex(), "subject is not", &manifest]);
+            assert_told(&found, &[&manifest, "its referrers lack", format, &artifact.digest.hex()]);
+        }
+    }
+    assert_told(&found, &["subject is not", &node.index.digest.hex()]);
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 //! it, `snapshot()` what it holds. It is as strict as the spec lets a registry be: blobs must hash to their names, a
 //! manifest's blobs and children must be there, tokens must cover what is asked. It never sleeps; where it hangs, it
 //! hangs until it is dropped.
-#![allow(dead_code, reason = "each test file uses its own part of the registry")]
+#![allow(dead_code, unused_imports, reason = "each test file uses its own part of the registry")]
 
 mod access;
 mod api;

@@ -57,7 +57,7 @@ impl Site {
         Ok(found)
     }
 
-    /// What a user relies on at any moment: whatever a tag names can be pulled whole, its SBOMs too, and a version that
+    /// What a user relies on at any moment: whatever a tag names can be pulled whole, with all that is attached to it, and a version that
     /// has a record has all its tags.
     fn assert_sound(&self, when: &str) -> Result<()> {
         let layouts = self.layouts();
@@ -83,14 +83,22 @@ fn assert_whole(layout: &Layout, digest: &Digest, what: &str) -> Result<()> {
     assert_eq!(Digest::of(&bytes), *digest, "{what}");
     let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
     let pointers = |key: &str| json[key].as_array().cloned().unwrap_or_default();
-    for child in pointers("manifests") {
-        let child: Descriptor = serde_json::from_value(child).unwrap();
+    let children = pointers("manifests");
+    let mut attached = Vec::new();
+    for child in &children {
+        let child: Descriptor = serde_json::from_value(child.clone()).unwrap();
         assert_whole(layout, &child.digest, what)?;
         let referrers = layout.referrers(&child.digest)?;
-        assert_eq!(referrers.len(), 2, "{what}: SBOMs of {}", child.digest);
-        for referrer in referrers {
-            assert_whole(layout, &referrer.digest, what)?;
-        }
+        assert_eq!(referrers.len(), 5, "{what}: two SBOMs, report, extract and VEX of {}", child.digest);
+        attached.extend(referrers);
+    }
+    if !children.is_empty() {
+        let referrers = layout.referrers(digest)?;
+        assert_eq!(referrers.len(), 1, "{what}: the whole report of {digest}");
+        attached.extend(referrers);
+    }
+    for referrer in attached {
+        assert_whole(layout, &referrer.digest, what)?;
     }
     for blob in pointers("layers").into_iter().chain(json.get("config").cloned()) {
         let blob: Descriptor = serde_json::from_value(blob).unwrap();

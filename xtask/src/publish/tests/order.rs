@@ -146,3 +146,30 @@ fn a_dry_run_changes_nothing_and_tells_what_the_run_then_does() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_finished_release_keeps_its_report_and_a_copy_of_it_has_the_same() -> Result<()> {
+    let (first, second) = (Place::new(), Place::new());
+    let site = Site::new();
+    let (_, record) = release(&first.scanned("1.2.0", "x")?, &first.store, &site.destination)?;
+    let before = site.snapshot();
+
+    // Another machine, and a newer database.
+    let scanned = second.scanned("1.2.0", "x")?;
+    let mut report = scanned.report().clone();
+    report.databases[0].updated = "2026-02-02T00:00:00Z".into();
+    let (built, sboms) = (scanned.built().clone(), scanned.sboms().clone());
+    let later = crate::scan::Scanned::for_tests(built, sboms, report, Default::default());
+    let (published, kept) = release(&later, &second.store, &site.destination)?;
+    assert_eq!(kept.to_json()?, record.to_json()?);
+    assert!(site.snapshot() == before);
+
+    let copy = Site::new();
+    crate::publish::commit::write(&kept, &published.plan().record, &second.store, &copy.destination)?;
+    crate::publish::publish(&later, &second.store, &copy.destination, &crate::ui::Ui::silent())?;
+    copy.assert_sound("a copy")?;
+    let request =
+        crate::verify::Request { tag: "v1.2.0", record: &published.plan().record, bundle: None, manifests: &[] };
+    assert_eq!(crate::verify::verify(&request, &copy.destination, &crate::ui::Ui::silent())?.attachments, 14);
+    Ok(())
+}
