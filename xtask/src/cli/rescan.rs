@@ -21,7 +21,7 @@ pub(super) struct Released {
     /// An image that is out, ghcr.io/OWNER/goverse-node:v1.2.0 [default: what was last built]
     #[arg(value_name = "REFERENCE", conflicts_with_all = ["released", "to"])]
     pub reference: Option<Reference>,
-    /// Every image of a released version
+    /// Every image of a released version, v1.2.0, or of the `latest` stable one
     #[arg(long, value_name = "VERSION")]
     pub released: Option<String>,
     /// Where it was released [default: publish.to]
@@ -111,9 +111,8 @@ fn find(context: &Context, config: &Config, what: &Released) -> Result<Found> {
         let image = Image::find(open(context, config, reference)?, reference, trouble)?;
         return Ok(Found { images: vec![image], trouble });
     }
-    let version = plan::version(what.released.as_deref().unwrap_or_default())?;
-    let tag = config.publish.tags.version.tag(&version);
     let destination = context.destination(what.to.as_ref().unwrap_or(&config.publish.to), &[])?;
+    let tag = tag(config, what.released.as_deref().unwrap_or_default(), &*destination)?;
     let record = publish::fetch(&*destination, config.publish.record.as_ref(), &tag)?.ok_or_else(|| {
         let err = Error::usage(format!("{} has no finished release {tag}", destination.describe()));
         err.hint("name where it was released with --to")
@@ -122,6 +121,18 @@ fn find(context: &Context, config: &Config, what: &Released) -> Result<Found> {
         |image: &crate::record::ReleasedImage| Ok(Image::released(image, &tag, destination.remote(&image.repository)?));
     let images = record.images.iter().map(image).collect::<Result<_>>()?;
     Ok(Found { images, trouble: readback::trouble(&*destination) })
+}
+
+/// The tag of a released version; `latest` is the highest stable one that was finished.
+fn tag(config: &Config, version: &str, destination: &dyn publish::Destination) -> Result<String> {
+    let template = &config.publish.tags.version;
+    if version != "latest" {
+        return Ok(template.tag(&plan::version(version)?));
+    }
+    publish::latest(destination, config.publish.record.as_ref(), template)?.ok_or_else(|| {
+        let err = Error::usage(format!("{} has no finished stable release", destination.describe()));
+        err.hint("name where releases are with --to")
+    })
 }
 
 /// The repository of `reference`. This machine's credentials for releases are for the registry of releases alone.

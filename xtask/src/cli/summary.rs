@@ -130,7 +130,12 @@ pub(super) fn where_it_is(context: &Context, published: &Published, bundle: &Pat
         ),
     );
     match pinned {
-        0 => ui.note(&format!("deploy with `kubectl apply -k {}/k8s/base`", context.shown(bundle))),
+        0 => {
+            let folders = ["k8s/overlays/production", "k8s/base", "k8s"].map(|folder| bundle.join(folder));
+            if let Some(folder) = folders.iter().find(|folder| folder.join("kustomization.yaml").is_file()) {
+                ui.note(&format!("deploy with `kubectl apply -k {}`", context.shown(folder)));
+            }
+        }
         n => ui.note(&format!("{n} manifests of this repository were pinned; commit them")),
     }
 }

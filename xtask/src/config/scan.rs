@@ -238,7 +238,7 @@ impl<'de> Deserialize<'de> for Day {
             Date(toml::value::Datetime),
             Text(String),
         }
-        let wrong = || serde::de::Error::custom("not a day: write it as 2026-12-31");
+        let wrong = || serde::de::Error::custom("no day, or not one: write it as 2026-12-31");
         let text = match Written::deserialize(from).map_err(|_| wrong())? {
             Written::Date(date) => date.to_string(),
             Written::Text(text) => text,

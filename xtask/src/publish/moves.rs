@@ -200,6 +200,8 @@ fn settle(tagging: &Tagging<'_>, plan: &Plan) -> Result<Vec<TagMove>> {
             }
             return Ok(wanted);
         }
+        // A rival of the same version moves these tags back for as long as both go on: its version tag tells.
+        check_versions(&[(*remote, index.descriptor.digest)], plan)?;
         for next in wanted.into_iter().filter(TagMove::changes) {
             set(tagging, &next)?;
             made.push(next);
