@@ -111,11 +111,9 @@ fn sarif_fits_its_official_schema() {
     let (repo, _) = released();
     let scan = repo.run(&["scan", "--offline", "--format", "sarif", "--output", "junit=junit.xml"]);
     assert_eq!(scan.code, Some(4), "{}", scan.stderr);
-    let mut schema: Value = serde_json::from_slice(&std::fs::read(sarif_schema()).unwrap()).unwrap();
-    // The schema's pattern of a language has a lone `]`, which only lenient engines take for itself.
-    let language = &mut schema["definitions"]["run"]["properties"]["language"];
-    let pattern = language["pattern"].as_str().unwrap().replace("{2}]?$", "{2}\\]?$");
-    language["pattern"] = pattern.into();
+    // The schema's pattern of a language has a lone `]`, which only lenient engines take for itself; in JSON, `\\`.
+    let text = std::fs::read_to_string(sarif_schema()).unwrap().replace("{2}]?$", r"{2}\\]?$");
+    let schema: Value = serde_json::from_str(&text).unwrap();
     let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
     let bundled = std::fs::read(repo.path().join("dist/v1.2.0/scan/report.sarif")).unwrap();
     for sarif in [scan.json(), serde_json::from_slice(&bundled).unwrap()] {
