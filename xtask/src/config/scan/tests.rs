@@ -69,9 +69,8 @@ fn every_bad_value_is_an_error_with_its_place() {
         ("[scan.image.gate]", "[scan.image.gat]", "21:13", "`gat` is no image"),
         ("images = [\"gate\"]", "images = [\"gat\"]", "25:1", "`gat` is no image"),
         ("expires = 2026-12-31\n", "", "25:1", "write it as 2026-12-31"),
-        // A TOML date has no place of its own in the reader: the ignore that it is in is named.
-        ("2026-12-31", "2026-12-31T10:00:00Z", "25:1", "write it as 2026-12-31"),
-        ("2026-12-31", "\"soon\"", "25:1", "write it as 2026-12-31"),
+        ("2026-12-31", "2026-12-31T10:00:00Z", "28:11", "write it as 2026-12-31"),
+        ("2026-12-31", "\"soon\"", "28:11", "write it as 2026-12-31"),
         ("\"no proxy is used\"", "\" \"", "27:10", "needs an id and a reason"),
         ("expires", "expire", "28:1", "unknown field"),
     ] {
