@@ -126,10 +126,10 @@ fn two_builds_from_empty_caches_have_equal_digests() {
     let built = [(); 2].map(|()| {
         let buildkit = Buildkit::start();
         std::fs::remove_dir_all(repo.path().join("target/xtask")).ok();
-        let (_, json) = build(&repo, &buildkit, &["--builder", "buildx", "--image", "gate,inspector"]);
+        let (_, json) = build(&repo, &buildkit, &["--builder", "buildx", "--image", "gate"]);
         digests(&json)
     });
-    assert_eq!(built[0].len(), 2);
+    assert_eq!(built[0].len(), 1);
     assert_eq!(built[0], built[1]);
 }
 
