@@ -4,7 +4,6 @@
 //! that needs it, or fails it: nothing is skipped.
 
 mod packages;
-mod workflows;
 
 use std::path::{Path, PathBuf};
 
@@ -58,7 +57,6 @@ const CHECKS: &[Check] = &[
     Check { name: "sample", all_only: false, run: sample },
     Check { name: "real", all_only: false, run: |b| b.ignored("real_*") },
     Check { name: "system", all_only: true, run: |b| b.ignored("system_*") },
-    Check { name: "workflows", all_only: true, run: workflows::check },
     Check { name: "deny", all_only: true, run: deny },
 ];
 
