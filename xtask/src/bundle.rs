@@ -52,16 +52,15 @@ impl Draft {
         Ok(())
     }
 
-    /// Adds what the scan says: `scan/report.json`, `.sarif` and `junit.xml`, and `scan/vex/gate-linux-amd64.json` and
-    /// so on.
+    /// Adds what the scan says: `scan/report.json`, `.sarif` and `junit.xml`, and `scan/vex/gate.json`,
+    /// `scan/vex/gate-linux-amd64.json` and so on.
     pub fn scan(&self, scanned: &Scanned, files: &sarif::Files) -> Result<()> {
         let report = scanned.report();
         self.file("scan/report.json", &report.to_json()?)?;
         self.file("scan/report.sarif", &sarif::to_sarif(report, files)?)?;
         self.file("scan/junit.xml", &junit::to_junit(report))?;
         for document in scanned.vex()? {
-            let name = format!("scan/vex/{}-{}.json", document.image, document.platform.slug());
-            self.file(&name, &document.bytes)?;
+            self.file(&format!("scan/vex/{}.json", document.title()), &document.bytes)?;
         }
         Ok(())
     }

@@ -100,7 +100,7 @@ fn what_became_known_since_a_release_is_new_once_and_its_report_is_attached_once
     let index: Value = serde_json::from_str(&crane(&["manifest", &format!("{name}:v1.2.0")])).unwrap();
     let platform = index["manifests"][1]["digest"].as_str().unwrap().to_owned();
     let (whole, part) = (format!("{name}:v1.2.0"), format!("{name}@{platform}"));
-    assert_eq!(discovered(&whole), [REPORT]);
+    assert_eq!(discovered(&whole), [REPORT, VEX]);
     assert_eq!(discovered(&part), [SPDX, CYCLONEDX, EXTRACT, REPORT, VEX]);
 
     let first = fails(&repo, &args);
@@ -113,7 +113,7 @@ fn what_became_known_since_a_release_is_new_once_and_its_report_is_attached_once
         assert_eq!(change["since"][0]["updated"], "2026-01-01T00:00:00Z");
     }
     assert_eq!(first["attached"].as_array().unwrap().len(), 6, "four platforms and two indexes");
-    assert_eq!(discovered(&whole), [REPORT, REPORT]);
+    assert_eq!(discovered(&whole), [REPORT, REPORT, VEX]);
     assert_eq!(discovered(&part), [SPDX, CYCLONEDX, EXTRACT, REPORT, REPORT, VEX]);
 
     let second = fails(&repo, &args);

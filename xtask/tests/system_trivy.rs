@@ -184,7 +184,7 @@ fn an_sbom_tells_as_much_as_the_image() {
         let name = place.replace([' ', '/'], "-");
         for format in ["cdx", "spdx"] {
             let sbom = lab.repo.path().join(format!("dist/v1.2.0/sbom/{name}.{format}.json"));
-            let found = trivy.scan_sbom(&sbom, &Ui::silent()).unwrap();
+            let found = trivy.scan_sbom(place, &std::fs::read(&sbom).unwrap(), &Ui::silent()).unwrap();
             let names = |hits: &[Hit]| {
                 hits.iter().map(|hit| (hit.finding.package.clone(), hit.finding.id.clone())).collect::<BTreeSet<_>>()
             };
@@ -217,6 +217,84 @@ fn a_database_comes_from_a_registry_and_outlives_it() {
     assert_eq!((offline.code, &offline.json()["platforms"]), (Some(4), &report["platforms"]), "{}", offline.stderr);
     let refused = lab.repo.run(&["scan", "--offline", "--max-db-age", "0", "--trivy", "never"]);
     assert_eq!(refused.code, Some(4), "without Trivy its database doesn't matter: {}", refused.stderr);
+}
+
+#[test]
+#[ignore = "needs Trivy, compiled through the module proxy: run by cargo xtask ci --all"]
+fn what_is_out_is_looked_up_again_by_its_sbom_alone() {
+    let (registry, lab) = (Registry::start(), Lab::new(|repo| repo.take("outdated")));
+    lab.configure("oci:db");
+    lab.repo.commit("use Trivy");
+    let to = ["--to", registry.address()];
+    let release = lab.repo.run(&[&["release", "v1.2.0", "--skip-scan", "it is scanned below"], &to[..]].concat());
+    assert_eq!(release.code, Some(0), "{}", release.stderr);
+    let before = lab.repo.run(&["scan", "--json"]);
+    let again = lab.repo.run(&[&["scan", "--released", "v1.2.0", "--json", "--no-attach"], &to[..]].concat());
+    assert_eq!((before.code, again.code), (Some(4), Some(4)), "{}", again.stderr);
+    let findings = |report: &Value| {
+        let of = |finding: &Value| {
+            ["id", "package", "severity", "scanner", "reachable", "violation"].map(|key| finding[key].to_string())
+        };
+        let platforms = report["platforms"].as_array().unwrap().iter();
+        let all = platforms.map(|platform| (platform["manifest"].clone(), platform["findings"].clone()));
+        all.map(|(manifest, found)| {
+            (manifest.to_string(), found.as_array().unwrap().iter().map(of).collect::<BTreeSet<_>>())
+        })
+        .collect::<BTreeMap<_, _>>()
+    };
+    let (by_image, by_sbom) = (findings(&before.json()), findings(&again.json()["report"]));
+    assert_eq!(by_image.len(), 4);
+    assert!(by_image.values().flatten().any(|[id, _, severity, scanner, ..]| {
+        (id.as_str(), severity.as_str(), scanner.as_str()) == ("\"GO-2024-3333\"", "\"high\"", "\"govulncheck, trivy\"")
+    }));
+    assert_eq!(by_image, by_sbom);
+}
+
+#[test]
+#[ignore = "needs Trivy, compiled through the module proxy: run by cargo xtask ci --all"]
+fn anybodys_trivy_takes_the_vex_of_a_release() {
+    let (registry, repo) = (Registry::start(), Repo::tiny());
+    repo.take("outdated");
+    repo.commit("be outdated");
+    // To a layout, where findings are told and let through; then as it is to a registry.
+    repo.succeed(&["release", "v1.2.0"]);
+    let vex = repo.path().join("target/gate.vex.json");
+    std::fs::copy(repo.path().join("dist/v1.2.0/scan/vex/gate.json"), &vex).unwrap();
+    let image = format!("{}/tiny-gate:v1.2.0", registry.address());
+    repo.succeed(&["release", "v1.2.0", "--skip-scan", "it was scanned", "--to", registry.address()]);
+    let said: Value = serde_json::from_slice(&std::fs::read(&vex).unwrap()).unwrap();
+    let cache = repo.path().join("cache");
+    std::fs::create_dir_all(cache.join("db")).unwrap();
+    for name in ["trivy.db", "metadata.json"] {
+        std::fs::write(cache.join("db").join(name), trivydb().read(name)).unwrap();
+    }
+    let scan = |platform: &str, more: &[&str]| {
+        let mut args = vec!["image", "--insecure", "--image-src=remote", "--scanners=vuln", "--format=json", "--quiet"];
+        args.extend(["--skip-db-update", "--offline-scan", "--show-suppressed", "--platform", platform]);
+        args.extend(["--cache-dir", cache.to_str().unwrap()]);
+        let report = read(&tools::trivy(), [&args[..], more, &[&image]].concat());
+        let report: Value = serde_json::from_str(&report).unwrap();
+        let names = |key: &str, of: fn(&Value) -> &Value| {
+            let all = report["Results"].as_array().into_iter().flatten().flat_map(|r| r[key].as_array()).flatten();
+            all.map(|found| of(found)["VulnerabilityID"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
+        };
+        (names("Vulnerabilities", |found| found), names("ExperimentalModifiedFindings", |found| &found["Finding"]))
+    };
+    for (platform, arch) in [("linux/amd64", "arch=amd64"), ("linux/arm64", "arch=arm64")] {
+        let about = |statement: &&Value| statement["products"].to_string().contains(arch);
+        let statements: Vec<&Value> = said["statements"].as_array().unwrap().iter().filter(about).collect();
+        let named = |status: &str| {
+            let of = statements.iter().filter(|s| s["status"] == status);
+            let names = of.flat_map(|s| aliases(&s["vulnerability"]));
+            names.filter(|name| name.starts_with("CVE-")).map(str::to_owned).collect::<BTreeSet<_>>()
+        };
+        let (all, _) = scan(platform, &[]);
+        let (left, aside) = scan(platform, &["--vex", vex.to_str().unwrap()]);
+        assert!(!named("not_affected").is_disjoint(&all), "{platform}: something is not linked: {statements:?}");
+        assert_eq!(aside, named("not_affected").intersection(&all).cloned().collect(), "{platform}");
+        assert_eq!(left, all.difference(&aside).cloned().collect(), "{platform}");
+        assert!(named("affected").intersection(&all).all(|name| left.contains(name)), "{platform}");
+    }
 }
 
 fn aliases(finding: &Value) -> Vec<&str> {

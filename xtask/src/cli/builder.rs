@@ -12,7 +12,6 @@ use crate::config::{BuilderKind, Config};
 use crate::error::{Error, Result};
 use crate::go::Go;
 use crate::plan::Plan;
-use crate::tools::{Toolbox, machine_cache};
 
 /// Which builder.
 #[derive(Debug, Args)]
@@ -43,7 +42,7 @@ impl<'a> Chosen<'a> {
         match options.builder.or(config.build.builder) {
             BuilderKind::Auto | BuilderKind::Native => Ok(Chosen::Native(Native { go, workspace, open_base })),
             BuilderKind::Buildx => {
-                let toolbox = Toolbox::new(&config.tools, go, machine_cache()?, None, false);
+                let toolbox = context.toolbox(&config.tools, go, None, false)?;
                 let program = Program::find(|| toolbox.get("buildx", &context.ui), &context.ui)?;
                 let settings = &config.build.buildx;
                 Ok(Chosen::Buildx(Buildx { program, settings, go, workspace, open_base }))

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::options::{Global, What};
 use crate::build::Built;
-use crate::config::{self, Config, Destination, Repository, SourceSpec};
+use crate::config::{self, Config, Destination, Repository, SourceSpec, Tools};
 use crate::error::{Context as _, Error, Result};
 use crate::gha::Runner;
 use crate::go::Go;
@@ -69,14 +69,14 @@ impl Context {
     /// The programs that are run beside cargo, go and git. `mirror` wins over the environment's.
     pub(super) fn toolbox<'a>(
         &self,
-        config: &'a Config,
+        pins: &'a Tools,
         go: &'a Go,
         mirror: Option<&Mirror>,
         offline: bool,
     ) -> Result<Toolbox<'a>> {
         let named = || std::env::var(tools::MIRROR).ok().filter(|text| !text.is_empty());
         let mirror = mirror.cloned().map_or_else(|| named().map(|text| text.parse()).transpose(), |m| Ok(Some(m)))?;
-        Ok(Toolbox::new(&config.tools, go, self.workspace.tools.clone(), mirror, offline))
+        Ok(Toolbox::new(pins, go, self.workspace.tools.clone(), mirror, offline))
     }
 
     /// Keeps other runs out of the caches until it is dropped; waits while another one has them.

@@ -120,7 +120,7 @@ fn all(context: &Context, config: &Config, name: Option<&str>, programs: &Progra
 
 fn programs(context: &Context, config: &Config) -> Result<Programs> {
     let go = context.go(config)?;
-    let toolbox = context.toolbox(config, &go, None, false)?;
+    let toolbox = context.toolbox(&config.tools, &go, None, false)?;
     let get = |name| toolbox.get(name, &context.ui);
     Ok(Programs { kustomize: get("kustomize")?, helm: get("helm")?, validate: get("kubectl-validate")? })
 }

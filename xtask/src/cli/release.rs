@@ -22,7 +22,6 @@ use crate::remote::LayoutDestination;
 use crate::sbom::{self, Sboms};
 use crate::scan::{self, Scanned};
 use crate::source::{self, Source};
-use crate::tools::Toolbox;
 use crate::ui::Ui;
 use crate::verify;
 
@@ -244,7 +243,7 @@ fn scan_images(
 ) -> Result<Scanned> {
     how.apply(&mut built.plan.scan);
     let pins = built.plan.tools.clone();
-    let toolbox = Toolbox::new(&pins, go, context.workspace.tools.clone(), None, how.offline);
+    let toolbox = context.toolbox(&pins, go, None, how.offline)?;
     let cache = &context.workspace.cache;
     let layouts = cache.join("layouts");
     let layout_of = |image: &crate::build::BuiltImage| export(image, store, &layouts);

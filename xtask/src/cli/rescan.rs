@@ -10,7 +10,7 @@ use crate::error::{Class, Error, Result};
 use crate::oci::{Digest, Reference};
 use crate::publish::{self, readback};
 use crate::rescan::{self, Change, Image, Outcome};
-use crate::scan::{self, Finding, Report, released};
+use crate::scan::{self, Finding, Report};
 use crate::ui::{Tone, Ui};
 use crate::{plan, remote};
 
@@ -53,20 +53,25 @@ pub(super) fn scan(context: &Context, options: &options::Scan) -> Result<()> {
     let _lock = context.lock()?;
     let (config, ui) = (context.config()?, &context.ui);
     let Found { images, trouble } = find(context, &config, &options.released)?;
-    let cache = &context.workspace.cache;
+    let go = context.go(&config)?;
+    let toolbox = context.toolbox(&config.tools, &go, None, options.how.offline)?;
+    let mut policy = config.scan.clone();
+    options.how.apply(&mut policy);
     let request = rescan::Request {
         images: &images,
-        policy: &config.scan,
+        policy: &policy,
         govulncheck: &config.tools.govulncheck,
-        options: released::Options {
+        options: scan::Options {
             root: &context.workspace.root,
+            complete: false,
             offline: options.how.offline,
+            toolbox: &toolbox,
             tools_folder: &context.workspace.tools,
-            cache_folder: cache,
+            cache_folder: &context.workspace.cache,
         },
         trouble,
     };
-    let outcome = rescan::rescan(&request, &context.go(&config)?, ui)?;
+    let outcome = rescan::rescan(&request, &go, ui)?;
     show(&outcome, ui);
     let attached = match options.released.no_attach {
         true => Ok(Vec::new()),

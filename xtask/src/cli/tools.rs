@@ -155,6 +155,6 @@ fn path(context: &Context, options: &Path) -> Result<()> {
 }
 
 fn toolbox<'a>(context: &Context, config: &'a Config, go: &'a Go, from: &From) -> Result<Toolbox<'a>> {
-    let toolbox = context.toolbox(config, go, from.mirror.as_ref(), from.offline)?;
+    let toolbox = context.toolbox(&config.tools, go, from.mirror.as_ref(), from.offline)?;
     Ok(if from.compile { toolbox.compiling() } else { toolbox })
 }

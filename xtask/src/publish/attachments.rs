@@ -1,16 +1,16 @@
 //! What a release attaches to its images: on each platform's manifest its SBOMs, its part of the scan's report, the extract
-//! of its program and what is known of its reach as OpenVEX; on the index the whole report.
+//! of its program and what is known of its reach as OpenVEX; on the index the whole report and all that is known of reach.
 //!
 //! Takes [`Scanned`], gives [`Attachment`]s in a fixed order. No clock: an SBOM has the source's time, a report that of
 //! the databases. A scan that was skipped leaves no report: an empty one would read as "nothing was found".
 
 use super::referrer::{Attachment, FORMATS};
-use crate::build::BuiltPlatform;
+use crate::build::{BuiltImage, BuiltPlatform};
 use crate::error::{Error, Result};
 use crate::oci::Platform;
-use crate::oci::spec::annotation;
+use crate::oci::spec::{Descriptor, annotation};
 use crate::sbom::Sbom;
-use crate::scan::{Report, Scanned, VexDocument, extract, vex};
+use crate::scan::{Report, Scanned, VexDocument, extract, vex as openvex};
 
 /// The artifact type of a scan's report.
 pub const REPORT: &str = "application/vnd.goverse.scan-report.v1+json";
@@ -45,23 +45,27 @@ pub fn of_platform(
     }
     if let Some(extract) = scanned.extract(&platform.program_digest) {
         let title = format!("{image}-{}.extract.json.gz", platform.platform.slug());
-        let attachment = Attachment::new(extract::ARTIFACT_TYPE, title, extract.pack()?, created);
+        let attachment = Attachment::new(extract::ARTIFACT_TYPE, title, extract.to_vec(), created);
         found.push(Attachment { media_type: extract::MEDIA_TYPE.into(), ..attachment });
     }
-    for document in vex.iter().filter(|document| document.manifest == platform.manifest.digest) {
-        let title = format!("{image}-{}.vex.json", platform.platform.slug());
-        found.push(Attachment::new(vex::write::MEDIA_TYPE, title, document.bytes.clone(), created));
-    }
+    found.extend(about(vex, &platform.manifest, created));
     Ok(found)
 }
 
-/// What an index gets.
-pub fn of_index(scanned: &Scanned, image: &str) -> Result<Vec<Attachment>> {
+/// What the index of `image` gets; `vex` are the documents of all.
+pub fn of_index(scanned: &Scanned, vex: &[VexDocument], image: &BuiltImage, created: &str) -> Result<Vec<Attachment>> {
     let whole = scanned.report();
-    match whole.skipped {
-        Some(_) => Ok(Vec::new()),
-        None => Ok(vec![report(whole, image, None)?]),
+    if whole.skipped.is_some() {
+        return Ok(Vec::new());
     }
+    let report = report(whole, &image.plan.name, None)?;
+    Ok([report].into_iter().chain(about(vex, &image.index, created)).collect())
+}
+
+fn about(vex: &[VexDocument], subject: &Descriptor, created: &str) -> Option<Attachment> {
+    let document = vex.iter().find(|document| document.about == subject.digest)?;
+    let title = format!("{}.vex.json", document.title());
+    Some(Attachment::new(openvex::write::MEDIA_TYPE, title, document.bytes.clone(), created))
 }
 
 /// A report about `image`, or about one platform of it. Its time is that of its newest database: the same report has

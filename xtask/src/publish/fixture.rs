@@ -117,7 +117,7 @@ pub(crate) fn scanned(store: &Store, plan: &Plan, content: &str) -> Result<Scann
     let built = Built { plan: plan.clone(), images };
     let sboms = sboms(&built);
     let programs = built.images.iter().flat_map(|i| &i.platforms).map(|p| p.program_digest);
-    let extracts = programs.map(|program| (program, Extract::for_tests(program))).collect();
+    let extracts = programs.map(|program| (program, Extract::for_tests(program).pack().unwrap())).collect();
     let report = report(&built);
     Ok(Scanned::for_tests(built, sboms, report, extracts))
 }

@@ -131,7 +131,7 @@ fn released(scanned: &Scanned, store: &Store) -> Result<Vec<ReleasedImage>> {
             repository: built.plan.repository.clone(),
             reference: format!("{}@{}", built.plan.reference, built.index.digest),
             index: bare(&built.index),
-            attachments: stored(&attachments::of_index(scanned, &built.plan.name)?, &built.index, store)?,
+            attachments: stored(&attachments::of_index(scanned, &vex, built, &created)?, &built.index, store)?,
             platforms,
         })
     };

@@ -13,7 +13,7 @@ use crate::publish::{attached, attachments};
 use crate::sbom::Format;
 use crate::scan::Report;
 use crate::scan::extract::{self, Extract};
-use crate::scan::released::{Evidence, Subject};
+use crate::scan::released::{Evidence, Sbom, Subject};
 use crate::ui::Ui;
 
 /// What was found of one platform.
@@ -24,6 +24,9 @@ pub(super) struct Gathered {
     /// Where pulled programs are.
     pub(super) pulled: Option<TempDir>,
 }
+
+/// A document and its name in errors.
+type Document = (String, Vec<u8>);
 
 /// Reads what is attached to `part`.
 pub(super) fn gather(image: &Image, part: &Part, trouble: Class, ui: &Ui) -> Result<Gathered> {
@@ -36,7 +39,9 @@ pub(super) fn gather(image: &Image, part: &Part, trouble: Class, ui: &Ui) -> Res
     }
     let of = |kind: &'static str| Kind { image, part, trouble, listed: &listed, kind };
     let last = of(attachments::REPORT).last_report()?;
-    let (evidence, pulled) = match evidence(of(extract::ARTIFACT_TYPE), [of(cyclonedx), of(spdx)])? {
+    let documents = [of(cyclonedx).read()?, of(spdx).read()?];
+    let sboms = sboms(&documents)?;
+    let (evidence, pulled) = match evidence(of(extract::ARTIFACT_TYPE), &documents.concat())? {
         Some(evidence) => (evidence, None),
         None => {
             let step = ui.step(format!("pull {} for {}: nothing is attached", image.remote.name(), part.platform));
@@ -55,23 +60,36 @@ pub(super) fn gather(image: &Image, part: &Part, trouble: Class, ui: &Ui) -> Res
         platform: part.platform.clone(),
         manifest: part.manifest.digest,
         evidence,
+        sboms,
         known: reported.map(|platform| platform.findings.clone()).unwrap_or_default(),
     };
     Ok(Gathered { subject, last, pulled })
 }
 
-fn evidence(extracts: Kind<'_>, sboms: [Kind<'_>; 2]) -> Result<Option<Evidence>> {
+/// All of one format, the first that has any: the other says the same.
+fn sboms(by_format: &[Vec<Document>; 2]) -> Result<Vec<Sbom>> {
+    for documents in by_format {
+        let mut found = Vec::new();
+        for (name, bytes) in documents {
+            found.extend(sbom::listing(name, bytes)?);
+        }
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    Ok(Vec::new())
+}
+
+fn evidence(extracts: Kind<'_>, sboms: &[Document]) -> Result<Option<Evidence>> {
     let all = extracts.read()?;
     if !all.is_empty() {
-        let unpack = |(what, bytes): &(String, Vec<u8>)| Extract::unpack(what, bytes);
+        let unpack = |(what, bytes): &Document| Extract::unpack(what, bytes);
         return Ok(Some(Evidence::Extracts(all.iter().map(unpack).collect::<Result<_>>()?)));
     }
-    for documents in sboms {
-        for (what, bytes) in documents.read()? {
-            // One without Go modules, or without the version of the standard library, is no ground for a verdict.
-            if let Some(modules) = sbom::modules(&what, &bytes)? {
-                return Ok(Some(Evidence::Modules(modules)));
-            }
+    for (what, bytes) in sboms {
+        // One without Go modules, or without the version of the standard library, is no ground for a verdict.
+        if let Some(modules) = sbom::modules(what, bytes)? {
+            return Ok(Some(Evidence::Modules(modules)));
         }
     }
     Ok(None)
@@ -92,7 +110,7 @@ impl Kind<'_> {
     }
 
     /// Documents that count, each with its name in errors.
-    fn read(&self) -> Result<Vec<(String, Vec<u8>)>> {
+    fn read(&self) -> Result<Vec<Document>> {
         let counts = |d: &&Descriptor| self.part.recorded.is_empty() || self.part.recorded.contains(&d.digest);
         self.all().filter(counts).map(|d| Ok((self.name(d), self.content(d)?))).collect()
     }

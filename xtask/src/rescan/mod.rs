@@ -17,8 +17,8 @@ use crate::config;
 use crate::error::{Class, Result};
 use crate::go::Go;
 use crate::pool;
-use crate::scan::Report;
-use crate::scan::released::{self, Options, Subject};
+use crate::scan::released::{self, Subject};
+use crate::scan::{Options, Report};
 use crate::ui::Ui;
 
 pub use attach::attach;

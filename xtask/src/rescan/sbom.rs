@@ -1,6 +1,7 @@
-//! The Go modules of an SBOM: CycloneDX or SPDX JSON, from any tool.
+//! What an SBOM lists: CycloneDX or SPDX JSON, from any tool.
 //!
-//! Takes a document, gives [`Modules`]: by package URL, which both formats have. Nothing else of it is believed.
+//! Takes a document, gives its Go modules as [`Modules`], and whether there is anything in it to look up: by package
+//! URL, which both formats have. Nothing else of it is believed.
 
 use serde::Deserialize;
 
@@ -8,6 +9,7 @@ use crate::error::Result;
 use crate::oci::spec::parse;
 use crate::scan::extract::Modules;
 use crate::scan::policy::STDLIB;
+use crate::scan::released::Sbom;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -46,20 +48,37 @@ struct Reference {
 /// The modules that `bytes` names; `None` when it has none, or doesn't say which standard library is linked. `what`
 /// names it in errors.
 pub(super) fn modules(what: &str, bytes: &[u8]) -> Result<Option<Modules>> {
-    let Document { components, packages } = parse(what, bytes)?;
-    let mut named = Vec::new();
-    nested(&components, &mut named);
-    for package in &packages {
-        let purls = package.external_refs.iter().filter(|r| r.reference_type == "purl");
-        named.extend(purls.map(|r| (package.name.as_str(), r.reference_locator.as_str())));
-    }
-    let mut modules: Vec<_> = named.into_iter().filter_map(|(name, purl)| module(name, purl)).collect();
+    let document: Document = parse(what, bytes)?;
+    let mut modules: Vec<_> = document.named().into_iter().filter_map(|(name, purl)| module(name, purl)).collect();
     modules.sort();
     modules.dedup();
     let Some(at) = modules.iter().position(|(path, _)| path == STDLIB) else { return Ok(None) };
     let (_, go) = modules.remove(at);
     let go = go.trim_start_matches("go").trim_start_matches('v').to_owned();
     Ok(Some(Modules { modules, go }))
+}
+
+/// The document `bytes` for a scanner of SBOMs; `None` when it lists nothing that can be looked up.
+pub(super) fn listing(what: &str, bytes: &[u8]) -> Result<Option<Sbom>> {
+    let document: Document = parse(what, bytes)?;
+    let named = document.named();
+    let lists = |kinds: &[&str]| named.iter().any(|(_, purl)| kinds.iter().any(|kind| purl.starts_with(kind)));
+    let packages = lists(&["pkg:apk/", "pkg:deb/", "pkg:rpm/"]);
+    let is_some = packages || lists(&["pkg:golang/"]);
+    Ok(is_some.then(|| Sbom { name: what.to_owned(), bytes: bytes.to_vec(), packages }))
+}
+
+impl Document {
+    /// Names and package URLs.
+    fn named(&self) -> Vec<(&str, &str)> {
+        let mut named = Vec::new();
+        nested(&self.components, &mut named);
+        for package in &self.packages {
+            let purls = package.external_refs.iter().filter(|r| r.reference_type == "purl");
+            named.extend(purls.map(|r| (package.name.as_str(), r.reference_locator.as_str())));
+        }
+        named
+    }
 }
 
 fn nested<'a>(components: &'a [Component], named: &mut Vec<(&'a str, &'a str)>) {
@@ -127,6 +146,19 @@ mod tests {
             .map(|(name, purl)| json!({"name": name, "externalRefs": [{"referenceType": "purl", "referenceLocator": purl}]}))
             .collect();
         assert_eq!(read(&json!({"packages": packages})), Some(wanted));
+    }
+
+    #[test]
+    fn what_can_be_looked_up_is_told_from_what_cannot() {
+        let packages = |purls: &[&str]| {
+            let components: Vec<_> = purls.iter().map(|purl| json!({"name": "n", "purl": purl})).collect();
+            let bytes = json!({"components": components}).to_string().into_bytes();
+            listing("x", &bytes).unwrap().map(|sbom| (sbom.packages, sbom.bytes == bytes))
+        };
+        assert_eq!(packages(&["pkg:npm/left-pad@1.0.0", "pkg:golang/m@v1.0.0"]), Some((false, true)));
+        assert_eq!(packages(&["pkg:deb/debian/libc6@2.41"]), Some((true, true)));
+        assert_eq!(packages(&["pkg:npm/left-pad@1.0.0"]), None);
+        assert_eq!(packages(&[]), None);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub const ARTIFACT_TYPE: &str = "application/vnd.goverse.program-extract.v1+json
 /// What its content is.
 pub const MEDIA_TYPE: &str = "application/vnd.goverse.program-extract.v1+json+gzip";
 /// The newest shape this program reads, and the one it writes.
-const SCHEMA: u32 = 1;
+pub(super) const SCHEMA: u32 = 1;
 /// The largest document after unpacking: a program of 20 MB gives 2 MB.
 const LIMIT: u64 = 256 << 20;
 /// The name and version of the format of govulncheck's own part (`golang.org/x/vuln/internal/scan`, extract.go).
@@ -58,7 +58,7 @@ impl Extract {
     /// The document, compressed.
     pub fn pack(&self) -> Result<Vec<u8>> {
         let attempt = || "write a program's extract".into();
-        let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+        let mut packed = GzEncoder::new(Vec::new(), Compression::default());
         packed.write_all(&serde_json::to_vec(self).attempt(attempt)?).attempt(attempt)?;
         packed.finish().attempt(attempt)
     }
@@ -82,6 +82,11 @@ impl Extract {
         }
         parse(what, &bytes)
     }
+}
+
+/// Whether a packed extract of our own keeping is the bytes that were written: gzip has a checksum at its end.
+pub(super) fn is_whole(packed: &[u8]) -> bool {
+    std::io::copy(&mut GzDecoder::new(packed).take(LIMIT), &mut std::io::sink()).is_ok()
 }
 
 /// Go modules by name and version, and no word on what of them is linked: what an SBOM says.

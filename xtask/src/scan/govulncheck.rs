@@ -12,7 +12,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use xshell::{Shell, cmd};
 
-use super::extract::{Extract, Modules};
+use super::extract::{self, Extract, Modules};
 use super::linked::{self, Functions, Linked};
 use super::stream::{self, Advisory, Expected, Hit, Scan};
 use super::vulndb::VulnDb;
@@ -115,12 +115,12 @@ impl Govulncheck {
             .map_err(|why| Error::failed(format!("{} can't be relied on: {why}", self.name())))
     }
 
-    /// All that a later scan needs to know of the program at `path`, whose content is `digest`.
-    pub fn extract(&self, path: &Path, digest: &Digest, ui: &Ui) -> Result<Extract> {
-        let file = self.kept.join(format!("{}-{}.extract.json.gz", digest.hex(), self.version));
-        let kept = fs::read_small(&file, KEPT_LIMIT).and_then(|b| Extract::unpack(&file.display().to_string(), &b));
-        if let Some(extract) = kept.ok().filter(|extract| extract.program == *digest) {
-            return Ok(extract);
+    /// All that a later scan needs to know of the program at `path`, whose content is `digest`; packed.
+    pub fn extract(&self, path: &Path, digest: &Digest, ui: &Ui) -> Result<Vec<u8>> {
+        let name = format!("{}-{}.extract-{}.json.gz", digest.hex(), self.version, extract::SCHEMA);
+        let file = self.kept.join(name);
+        if let Some(kept) = fs::read_small(&file, KEPT_LIMIT).ok().filter(|kept| extract::is_whole(kept)) {
+            return Ok(kept);
         }
         let path = std::path::absolute(path).attempt(|| format!("find {}", path.display()))?;
         check_digest(&path, digest)?;
@@ -128,9 +128,9 @@ impl Govulncheck {
         let program = &self.program;
         let blob = Run::new(cmd!(shell, "{program} -mode extract {path}")).limit(self.limit).read(ui)?;
         let blob = String::from_utf8(blob).attempt(|| format!("read what {} says", self.name()))?;
-        let extract = Extract::new(self.name(), *digest, blob, linked::functions(&path)?);
-        fs::write(&file, &extract.pack()?)?;
-        Ok(extract)
+        let packed = Extract::new(self.name(), *digest, blob, linked::functions(&path)?).pack()?;
+        fs::write(&file, &packed)?;
+        Ok(packed)
     }
 
     /// Findings in the program that `extract` was made from: those of [`Govulncheck::scan`] on the program itself.

@@ -8,19 +8,32 @@ use std::collections::BTreeSet;
 use super::trivy::Hit;
 use super::{Finding, is_same, policy};
 
+/// What of Trivy's list govulncheck looked at too.
+#[derive(Clone, Copy)]
+pub(super) enum Checked<'a> {
+    /// This program of an image.
+    Program(&'a str),
+    /// All Go modules: an SBOM of ours names those of one program.
+    Modules,
+}
+
 /// Joins what was found. A finding of Trivy's is the same as one of govulncheck's when it is about the same module
 /// under one of the same names, and in the program that govulncheck looked at: what is true of its linked symbols says
 /// nothing about other programs of a base image.
 ///
 /// What Trivy has set aside comes back: the policy decides, and in the same way for every scanner.
-pub(super) fn merge(go: Vec<Finding>, trivy: Vec<Hit>, program: &str) -> Vec<Finding> {
+pub(super) fn merge(go: Vec<Finding>, trivy: Vec<Hit>, looked_at: Checked<'_>) -> Vec<Finding> {
     let (mut findings, mut hits) = (go, trivy);
     findings.sort();
     hits.sort_by(|one, other| (&one.target, &one.finding).cmp(&(&other.target, &other.finding)));
     let checked = findings.len();
     for hit in hits {
         let found = Finding { set_aside: None, ..hit.finding };
-        let same = |known: &&mut Finding| hit.target == program.trim_start_matches('/') && is_same(known, &found);
+        let in_program = match looked_at {
+            Checked::Program(path) => hit.target == path.trim_start_matches('/'),
+            Checked::Modules => true,
+        };
+        let same = |known: &&mut Finding| in_program && is_same(known, &found);
         match findings.iter_mut().take(checked).find(same) {
             Some(known) => join(known, found),
             None => findings.push(found),
@@ -74,7 +87,7 @@ mod tests {
     }
 
     fn merged(go: Vec<Finding>, trivy: Vec<Hit>) -> Vec<Finding> {
-        let mut findings = merge(go, trivy, "/usr/local/bin/gate");
+        let mut findings = merge(go, trivy, Checked::Program("/usr/local/bin/gate"));
         let config = crate::config::Scan::default();
         for finding in &mut findings {
             finding.violation = policy::judge(finding, &config.rules(None));
@@ -110,6 +123,14 @@ mod tests {
     }
 
     #[test]
+    fn by_an_sbom_a_module_is_known_by_its_name_alone() {
+        let found = merge(vec![go(false)], vec![hit("", "CVE-1", "golang.org/x/net")], Checked::Modules);
+        assert_eq!(found.iter().map(|f| (f.id.as_str(), f.severity)).collect::<Vec<_>>(), [("GO-1", Severity::High)]);
+        let found = merge(vec![go(false)], vec![hit("alpine", "CVE-1", "libssl3")], Checked::Modules);
+        assert_eq!(found.len(), 2, "a package of the base is another thing");
+    }
+
+    #[test]
     fn nothing_that_fails_alone_passes_by_a_second_scanner_unless_it_is_shown_not_linked() {
         for reachable in [None, Some(true)] {
             let go = Finding { reachable, ..go(true) };
@@ -125,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_order_of_what_was_found_changes_nothing() {
-        let target = "usr/local/bin/gate";
+        let (target, program) = ("usr/local/bin/gate", Checked::Program("usr/local/bin/gate"));
         let two = |fixed: &str| {
             let mut hit = hit(target, "CVE-1", "golang.org/x/net");
             hit.finding.fixed = Some(fixed.into());
@@ -133,8 +154,8 @@ mod tests {
         };
         let go = || vec![Finding { fixed: None, ..go(true) }, finding("GO-2", "m")];
         let hits = || vec![two("0.36.0"), two("0.37.0"), hit("usr/bin/other", "CVE-1", "golang.org/x/net")];
-        let reversed = merge(go().into_iter().rev().collect(), hits().into_iter().rev().collect(), target);
-        assert_eq!(merge(go(), hits(), target), reversed);
+        let reversed = merge(go().into_iter().rev().collect(), hits().into_iter().rev().collect(), program);
+        assert_eq!(merge(go(), hits(), program), reversed);
         assert_eq!(reversed.len(), 3);
     }
 

@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use crate::build::{Built, BuiltImage, BuiltPlatform};
 pub use crate::config::Severity;
-use crate::config::{Base, When};
+use crate::config::{self, Base, When};
 use crate::error::{Class, Error, Item, Result};
 use crate::go::Go;
 use crate::oci::{Digest, Platform};
@@ -41,9 +41,9 @@ use crate::tools::Toolbox;
 use crate::ui::Ui;
 
 use self::aside::Policy;
-use self::extract::Extract;
 use self::govulncheck::Govulncheck;
 use self::ignore::Extent;
+use self::merge::Checked;
 use self::trivy::{Hit, Trivy};
 use self::vex::Subject;
 use self::vulndb::VulnDb;
@@ -59,7 +59,7 @@ pub struct Scanned {
     built: Built,
     sboms: Sboms,
     report: Report,
-    extracts: Arc<BTreeMap<Digest, Extract>>,
+    extracts: Arc<BTreeMap<Digest, Vec<u8>>>,
 }
 
 impl Scanned {
@@ -84,9 +84,9 @@ impl Scanned {
         &self.report
     }
 
-    /// What a later scan needs to know of a program; `None` when nothing was scanned.
-    pub fn extract(&self, program: &Digest) -> Option<&Extract> {
-        self.extracts.get(program)
+    /// What a later scan needs to know of a program, an [`extract::Extract`] packed; `None` when nothing was scanned.
+    pub fn extract(&self, program: &Digest) -> Option<&[u8]> {
+        self.extracts.get(program).map(Vec::as_slice)
     }
 
     /// [`Report::violations`]
@@ -94,20 +94,28 @@ impl Scanned {
         self.report.violations()
     }
 
-    /// One OpenVEX document an image platform: what govulncheck has shown about its program. None of a scan that was
-    /// skipped.
+    /// One OpenVEX document an image platform and one an image: what govulncheck has shown about the programs. None of
+    /// a scan that was skipped.
     pub fn vex(&self) -> Result<Vec<VexDocument>> {
         let by_trivy = by_trivy(&self.report.scanners);
         let mut documents = Vec::new();
         for image in &self.built.images {
+            let mut parts = Vec::new();
             for platform in &image.platforms {
                 let subject = subject(&self.built.plan, image, platform, by_trivy);
-                let Some(part) = self.report.platforms.iter().find(|part| part.manifest == subject.manifest) else {
-                    continue;
-                };
-                let bytes = vex::write::document(&self.report, part, &subject)?;
-                let (image, platform) = (image.plan.name.clone(), platform.platform.clone());
-                documents.push(VexDocument { image, platform, manifest: subject.manifest, bytes });
+                let part = self.report.platforms.iter().find(|part| part.manifest == subject.manifest);
+                parts.extend(part.map(|part| (part, subject)));
+            }
+            let mut add = |platform, about, parts: &[_]| -> Result<()> {
+                let bytes = vex::write::document(&self.report, parts)?;
+                documents.push(VexDocument { image: image.plan.name.clone(), platform, about, bytes });
+                Ok(())
+            };
+            for part in &parts {
+                add(Some(part.1.platform.clone()), part.1.manifest, std::slice::from_ref(part))?;
+            }
+            if !parts.is_empty() {
+                add(None, image.index.digest, &parts)?;
             }
         }
         Ok(documents)
@@ -124,7 +132,7 @@ impl Scanned {
         built: Built,
         sboms: Sboms,
         report: Report,
-        extracts: BTreeMap<Digest, Extract>,
+        extracts: BTreeMap<Digest, Vec<u8>>,
     ) -> Scanned {
         Scanned { built, sboms, report, extracts: Arc::new(extracts) }
     }
@@ -166,17 +174,25 @@ impl Report {
     }
 }
 
-/// What is known about the reach of vulnerabilities in one image platform, as OpenVEX.
+/// What is known about the reach of vulnerabilities in an image or one platform of it, as OpenVEX.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VexDocument {
     /// The image's name in the table.
     pub image: String,
-    /// Its platform.
-    pub platform: Platform,
-    /// The manifest it is about.
-    pub manifest: Digest,
+    /// The platform it is about; `None` for all.
+    pub platform: Option<Platform>,
+    /// The manifest or index it is about.
+    pub about: Digest,
     /// The document.
     pub bytes: Vec<u8>,
+}
+
+impl VexDocument {
+    /// `gate-linux-amd64`, or `gate` for all platforms.
+    pub fn title(&self) -> String {
+        let platform = self.platform.iter().map(|platform| format!("-{}", platform.slug())).collect::<String>();
+        format!("{}{platform}", self.image)
+    }
 }
 
 /// How to scan.
@@ -220,7 +236,8 @@ pub fn scan(
     let scanner =
         Govulncheck::install(go, &plan.tools.govulncheck, options.tools_folder, options.cache_folder, db, ui)?;
     let mut scanners = vec![scanner.name()];
-    let trivy = installed(plan, options, ui)?;
+    let has_base = plan.images.iter().any(|image| image.base != Base::Scratch);
+    let trivy = installed(&plan.scan, has_base, options, ui)?;
     let step = ui.step("scan");
     let by_program = scan_programs(&built, |program| scanner.scan(&program.program, &program.program_digest, ui))?;
     let extracts = scan_programs(&built, |program| scanner.extract(&program.program, &program.program_digest, ui))?;
@@ -231,7 +248,7 @@ pub fn scan(
         let scan = |layout: &Path, platform: &BuiltPlatform| trivy.scan(layout, platform, None, ui);
         by_manifest = Some(scan_images(&built, layout_of, scan)?);
         let hits = trivy.scan_repository(options.root, &plan.scan.trivy, ui)?;
-        files = merge::merge(Vec::new(), hits, "");
+        files = merge::merge(Vec::new(), hits, Checked::Modules);
     }
     let extent = Extent { all_images: options.complete, by_trivy: by_trivy(&scanners) };
     let mut used = BTreeSet::new();
@@ -243,16 +260,17 @@ pub fn scan(
     Ok(Scanned { built, sboms, report, extracts: Arc::new(extracts) })
 }
 
-fn installed(plan: &Plan, options: &Options<'_>, ui: &Ui) -> Result<Option<Trivy>> {
-    let mut config = plan.scan.trivy.clone();
+/// Trivy, where it is to be used; `packages` tells whether there is something that only it looks at.
+fn installed(policy: &config::Scan, packages: bool, options: &Options<'_>, ui: &Ui) -> Result<Option<Trivy>> {
+    let mut config = policy.trivy.clone();
     // A policy about licences holds only where they are looked at.
-    config.licences |= plan.scan.names_licences();
+    config.licences |= policy.names_licences();
     if config.when == When::Never {
         return Ok(None);
     }
     let program = match config.when {
         When::Always => Some(options.toolbox.get(trivy::NAME, ui)?),
-        _ if plan.tools.pin(trivy::NAME).is_none() => None,
+        _ if !options.toolbox.has(trivy::NAME) => None,
         _ => options.toolbox.installed(trivy::NAME, ui)?,
     };
     if let Some(program) = program {
@@ -260,14 +278,14 @@ fn installed(plan: &Plan, options: &Options<'_>, ui: &Ui) -> Result<Option<Trivy
             root: options.root,
             cache: options.cache_folder,
             config: &config,
-            refresh_hours: plan.scan.refresh_hours,
+            refresh_hours: policy.refresh_hours,
             offline: options.offline,
         };
         return Trivy::open(&program, &options, ui).map(Some);
     }
-    match plan.images.iter().all(|image| image.base == Base::Scratch) {
-        true => ui.note("trivy is not installed (cargo xtask tools install trivy): findings have no severities"),
-        false => ui.warn(
+    match packages {
+        false => ui.note("trivy is not installed (cargo xtask tools install trivy): findings have no severities"),
+        true => ui.warn(
             "trivy is not installed (cargo xtask tools install trivy): the packages of the base image are not scanned",
         ),
     }
@@ -320,7 +338,8 @@ fn assemble(
             let unseen = || Error::failed(format!("{name} for {} was not scanned", platform.platform));
             let go = go.ok_or_else(unseen)?;
             let hits = by_manifest.map(|found| found.get(&manifest).cloned().ok_or_else(unseen)).transpose()?;
-            let mut findings = merge::merge(go, hits.unwrap_or_default(), image.plan.program.as_str());
+            let mut findings =
+                merge::merge(go, hits.unwrap_or_default(), Checked::Program(image.plan.program.as_str()));
             policy.apply(&mut findings, Some(&subject(&built.plan, image, platform, extent.by_trivy)), used);
             reports.push(PlatformReport {
                 image: name.clone(),

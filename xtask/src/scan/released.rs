@@ -1,11 +1,11 @@
 //! Scanning again what has been released: by what is known of its programs, against the databases of now.
 //!
 //! Takes image platforms with their [`Evidence`] and the findings that were known of them, gives a [`Report`] judged by
-//! the policy of now. Whatever goes wrong is an error, never "no findings". An image doesn't change once it is out: a
-//! finding of a scanner that isn't used here stays, and a severity that only such a scanner gives stays too.
+//! the policy of now. Whatever goes wrong is an error, never "no findings". An image doesn't change once it is out: what
+//! nobody looks for here stays (a secret, or a package where there is no Trivy), and so does a severity.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use semver::Version;
 
@@ -13,8 +13,10 @@ use super::aside::Policy;
 use super::extract::{Extract, Modules};
 use super::govulncheck::{self, Govulncheck};
 use super::ignore::Extent;
+use super::merge::Checked;
+use super::trivy::{self, Trivy};
 use super::vulndb::VulnDb;
-use super::{Finding, PlatformReport, Report, clock, is_same, merge, vex};
+use super::{Finding, Kind, Options, PlatformReport, Report, clock, is_same, merge, vex};
 use crate::config;
 use crate::error::Result;
 use crate::go::Go;
@@ -48,25 +50,26 @@ pub struct Subject {
     pub platform: Platform,
     /// Its manifest.
     pub manifest: Digest,
-    /// What it is scanned by.
+    /// What govulncheck looks at.
     pub evidence: Evidence,
+    /// What Trivy looks at.
+    pub sboms: Vec<Sbom>,
     /// What the last report said.
     pub known: Vec<Finding>,
 }
 
-/// Where things are kept.
-pub struct Options<'a> {
-    /// The root of this repository, which has the policy's documents.
-    pub root: &'a Path,
-    /// Use only what is on disk.
-    pub offline: bool,
-    /// Where programs are installed.
-    pub tools_folder: &'a Path,
-    /// Where databases and results are kept.
-    pub cache_folder: &'a Path,
+/// An SBOM that is attached.
+#[derive(Clone, Debug)]
+pub struct Sbom {
+    /// Its name in errors.
+    pub name: String,
+    /// The document.
+    pub bytes: Vec<u8>,
+    /// Whether it lists packages of an operating system.
+    pub packages: bool,
 }
 
-/// Scans `subjects`, side by side, with govulncheck at `version`.
+/// Scans `subjects`, side by side, with govulncheck at `version`, and their SBOMs with Trivy where that is to be used.
 pub fn rescan(
     subjects: &[Subject],
     policy: &config::Scan,
@@ -80,20 +83,23 @@ pub fn rescan(
     let db = VulnDb::open(go, options.cache_folder, policy.refresh_hours, options.offline, ui)?;
     let databases = vec![db.database()];
     let scanner = Govulncheck::install(go, version, options.tools_folder, options.cache_folder, db, ui)?;
+    let packages = subjects.iter().flat_map(|subject| &subject.sboms).any(|sbom| sbom.packages);
+    let trivy = super::installed(policy, packages, options, ui)?;
+    let (mut scanners, mut databases) = (vec![scanner.name()], databases);
+    scanners.extend(trivy.as_ref().map(Trivy::name));
+    databases.extend(trivy.as_ref().map(Trivy::database));
     let step = ui.step("scan");
-    let found = pool::map(subjects, pool::cores(), |subject| look(subject, &scanner, ui))?;
+    let found = pool::map(subjects, pool::cores(), |subject| look(subject, &scanner, trivy.as_ref(), ui))?;
     let mut used = BTreeSet::new();
-    let report = |(subject, found): (&Subject, Vec<Finding>)| {
-        let mut findings = merge::merge(carry(found, &subject.known), Vec::new(), "");
+    let report = |(subject, mut findings): (&Subject, Vec<Finding>)| {
         judge.apply(&mut findings, Some(&subject.as_product()), &mut used);
         let (image, platform) = (subject.image.clone(), subject.platform.clone());
         PlatformReport { image, platform, manifest: subject.manifest, findings }
     };
     let platforms = subjects.iter().zip(found).map(report).collect();
     // An ignore that nothing needs here may be needed by the next release: only those that have expired are told.
-    let lapsed = judge.lapsed(&used, Extent { all_images: false, by_trivy: false });
-    step.done(&format!("by {}", scanner.name()));
-    let scanners = vec![scanner.name()];
+    let lapsed = judge.lapsed(&used, Extent { all_images: false, by_trivy: trivy.is_some() });
+    step.done(&format!("by {}", scanners.join(" and ")));
     Ok(Report { scanners, databases, platforms, lapsed, ..Report::default() })
 }
 
@@ -113,7 +119,8 @@ impl Subject {
     }
 }
 
-fn look(subject: &Subject, scanner: &Govulncheck, ui: &Ui) -> Result<Vec<Finding>> {
+/// What is found by now, and what of `known` nobody has looked for; yet to be judged.
+fn look(subject: &Subject, scanner: &Govulncheck, trivy: Option<&Trivy>, ui: &Ui) -> Result<Vec<Finding>> {
     let all = match &subject.evidence {
         Evidence::Modules(modules) => vec![scanner.scan_modules(modules, &subject.platform, ui)?],
         Evidence::Extracts(extracts) => {
@@ -123,14 +130,21 @@ fn look(subject: &Subject, scanner: &Govulncheck, ui: &Ui) -> Result<Vec<Finding
             programs.iter().map(|(path, digest)| scanner.scan(path, digest, ui)).collect::<Result<_>>()?
         }
     };
-    Ok(all.into_iter().flatten().collect())
+    let mut hits = Vec::new();
+    if let Some(trivy) = trivy {
+        for Sbom { name, bytes, .. } in &subject.sboms {
+            hits.extend(trivy.scan_sbom(name, bytes, ui)?);
+        }
+    }
+    let found = merge::merge(all.into_iter().flatten().collect(), hits, Checked::Modules);
+    Ok(carry(found, &subject.known, trivy.is_some() && !subject.sboms.is_empty()))
 }
 
-/// `found`, and what of `known` nobody has looked for; yet to be judged.
-fn carry(mut found: Vec<Finding>, known: &[Finding]) -> Vec<Finding> {
+/// `found`, and what of `known` nobody has looked for.
+fn carry(mut found: Vec<Finding>, known: &[Finding], by_trivy: bool) -> Vec<Finding> {
     for old in known {
         let mut same = found.iter_mut().filter(|new| new.is_same(old)).peekable();
-        if same.peek().is_none() && !was_looked_for(old) {
+        if same.peek().is_none() && !was_looked_for(old, by_trivy) {
             found.push(Finding { set_aside: None, violation: None, ..old.clone() });
             continue;
         }
@@ -139,8 +153,10 @@ fn carry(mut found: Vec<Finding>, known: &[Finding]) -> Vec<Finding> {
     found
 }
 
-fn was_looked_for(old: &Finding) -> bool {
-    old.scanner.split(", ").any(|scanner| scanner == govulncheck::NAME)
+/// An SBOM has packages: secrets, settings and files of an image are not in it.
+fn was_looked_for(old: &Finding, by_trivy: bool) -> bool {
+    let by = |name| old.scanner.split(", ").any(|scanner| scanner == name);
+    by(govulncheck::NAME) || (by_trivy && old.kind == Kind::Vulnerability && by(trivy::NAME))
 }
 
 impl Finding {
@@ -169,8 +185,12 @@ mod tests {
         let package = trivy("CVE-1", "musl", Severity::High);
         let renamed = trivy("CVE-3", "m", Severity::Critical);
         let found = Finding { aliases: vec!["CVE-3".into()], ..finding("GO-3", "m") };
-        let carried = carry(vec![found.clone()], &[gone, both, package.clone(), renamed]);
-        let wanted = [Finding { severity: Severity::Critical, ..found }, Finding { violation: None, ..package }];
-        assert_eq!(carried, wanted);
+        let secret = Finding { kind: Kind::Secret, ..trivy("aws-key", "etc/key", Severity::Critical) };
+        let known = [gone, both, package.clone(), renamed, secret.clone()];
+        let found = Finding { severity: Severity::Critical, ..found };
+        let stays = |old: Finding| Finding { violation: None, ..old };
+        let without_trivy = carry(vec![found.clone()], &known, false);
+        assert_eq!(without_trivy, [found.clone(), stays(package), stays(secret.clone())]);
+        assert_eq!(carry(vec![found.clone()], &known, true), [found, stays(secret)], "no SBOM has secrets in it");
     }
 }

@@ -70,6 +70,11 @@ impl<'a> Toolbox<'a> {
         self
     }
 
+    /// Whether release.toml pins the program `name`.
+    pub fn has(&self, name: &str) -> bool {
+        self.finder.tools.pin(name).is_some()
+    }
+
     /// The program `name`, got in one way or another.
     pub fn get(&self, name: &str, ui: &Ui) -> Result<PathBuf> {
         self.provide(name, ui).map(|found| found.path)

@@ -94,7 +94,7 @@ fn assert_whole(layout: &Layout, digest: &Digest, what: &str) -> Result<()> {
     }
     if !children.is_empty() {
         let referrers = layout.referrers(digest)?;
-        assert_eq!(referrers.len(), 1, "{what}: the whole report of {digest}");
+        assert_eq!(referrers.len(), 2, "{what}: the whole report and VEX of {digest}");
         attached.extend(referrers);
     }
     for referrer in attached {

@@ -134,16 +134,15 @@ impl Trivy {
         self.look(&view, args, self.looks_up(vex.is_some()), &what, &subject, ui)
     }
 
-    /// What is known today about the packages that an SBOM lists, CycloneDX or SPDX as JSON.
-    pub fn scan_sbom(&self, sbom: &Path, ui: &Ui) -> Result<Vec<Hit>> {
-        let bytes = fs::read_small(sbom, FILE_LIMIT)?;
-        let packages = report::packages_of(&bytes)
-            .map_err(|why| Error::failed(format!("failed to read the SBOM {}", sbom.display())).because(why))?;
-        let path = std::path::absolute(sbom).attempt(|| format!("find {}", sbom.display()))?;
-        let path = path.to_str().ok_or("its path is not UTF-8").attempt(|| format!("scan {}", sbom.display()))?;
+    /// What is known today about the packages that an SBOM lists, CycloneDX or SPDX as JSON; `name` is its name in
+    /// errors.
+    pub fn scan_sbom(&self, name: &str, sbom: &[u8], ui: &Ui) -> Result<Vec<Hit>> {
+        let packages = report::packages_of(sbom)
+            .map_err(|why| Error::failed(format!("failed to read the SBOM {name}")).because(why))?;
         let view = View::new(self.ignores.as_deref(), None)?;
-        let what = json!({"sbom": Digest::of(&bytes)});
-        self.look(&view, vec!["sbom", path], self.looks_up(false), &what, &Subject::Sbom { packages: &packages }, ui)
+        fs::write(&view.path().join(view::SBOM), sbom)?;
+        let (args, what) = (vec!["sbom", view::SBOM], json!({"sbom": Digest::of(sbom)}));
+        self.look(&view, args, self.looks_up(false), &what, &Subject::Sbom { packages: &packages }, ui)
     }
 
     /// Arguments of runs that look packages up. Six runs may do so at a time: a cache in memory takes no lock.

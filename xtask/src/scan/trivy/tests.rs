@@ -273,7 +273,7 @@ fn an_sbom_is_scanned_and_every_package_of_it_has_to_be_seen() {
         "Results": [{"Target": "", "Type": "gobinary", "Packages": [{"Identifier": {"PURL": "pkg:golang/m@v1.0.0"}}]}]
     }));
     let sbom = bench.folder.path().join("gate.cdx.json");
-    let scan = || bench.trivy().unwrap().scan_sbom(&sbom, &Ui::silent());
+    let scan = || bench.trivy().unwrap().scan_sbom("gate", &std::fs::read(&sbom).unwrap(), &Ui::silent());
     bench.put("gate.cdx.json", &json!({"components": [{"purl": "pkg:golang/m@v1.0.0"}]}));
     assert_eq!(scan().unwrap(), Vec::new());
     bench.put("gate.cdx.json", &json!({"components": [{"purl": "pkg:golang/m@v1.0.0"}, {"purl": "pkg:golang/n@v1"}]}));

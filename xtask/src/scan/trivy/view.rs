@@ -17,6 +17,8 @@ pub(super) const LAYOUT: &str = "layout";
 pub(super) const IGNORES: &str = ".trivyignore.yaml";
 /// The VEX document's.
 pub(super) const VEX: &str = "vex.json";
+/// An SBOM's.
+pub(super) const SBOM: &str = "sbom.json";
 /// A folder for Trivy's modules, which may change what is found: none are taken from the user's.
 pub(super) const MODULES: &str = "modules";
 

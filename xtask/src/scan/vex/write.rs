@@ -1,6 +1,6 @@
-//! The OpenVEX document of an image platform: what govulncheck has shown about the program in it.
+//! The OpenVEX document of an image platform, or of all of an image: what govulncheck has shown about the programs.
 //!
-//! Takes a report and a subject, gives a document's bytes: the same report gives the same bytes, with the database's
+//! Takes a report and its parts with their subjects, gives a document's bytes: the same report gives the same bytes, with the database's
 //! time and an id made of the content. Says nothing about what govulncheck didn't check: other ecosystems, other
 //! programs of the base image, advisories about which it can't tell.
 
@@ -17,16 +17,16 @@ pub const MEDIA_TYPE: &str = "application/vnd.openvex+json";
 /// Where documents have their ids when nobody hosts them.
 const NAMESPACE: &str = "https://openvex.dev/docs/public/vex-";
 
-/// The document about `subject`, whose findings are `part` of `report`.
-pub fn document(report: &Report, part: &PlatformReport, subject: &Subject<'_>) -> Result<Vec<u8>> {
-    let evidence = Evidence::of(report, subject);
-    let statements: Vec<Value> = part
-        .findings
-        .iter()
-        .filter(|finding| is_checked(finding, part, subject))
-        .map(|finding| statement(finding, subject, &evidence))
-        .collect();
-    let author = subject.reference.rsplit_once('/').map_or(subject.reference.as_str(), |(owner, _)| owner);
+/// The document about parts of `report`, each with what it is about: platforms of one image.
+pub fn document(report: &Report, parts: &[(&PlatformReport, Subject<'_>)]) -> Result<Vec<u8>> {
+    let evidence = Evidence::of(report);
+    let checked = |(part, subject): &(&PlatformReport, Subject<'_>)| -> Vec<Value> {
+        let all = part.findings.iter().filter(|finding| is_checked(finding, part, subject));
+        all.map(|finding| statement(finding, subject, &evidence)).collect()
+    };
+    let statements: Vec<Value> = parts.iter().flat_map(checked).collect();
+    let reference = parts.first().map(|(_, subject)| subject.reference.as_str()).unwrap_or_default();
+    let author = reference.rsplit_once('/').map_or(reference, |(owner, _)| owner);
     let mut document = json!({
         "@context": CONTEXT,
         "@id": "",
@@ -48,18 +48,17 @@ pub fn document(report: &Report, part: &PlatformReport, subject: &Subject<'_>) -
 /// What the statements rest on.
 struct Evidence {
     scanner: String,
-    compared: String,
+    database: String,
     updated: String,
 }
 
 impl Evidence {
-    fn of(report: &Report, subject: &Subject<'_>) -> Evidence {
+    fn of(report: &Report) -> Evidence {
         let scanner = report.scanners.iter().find(|name| name.starts_with(govulncheck::NAME)).cloned();
         let database = report.databases.iter().find(|database| database.name == vulndb::MODULE);
         let (version, updated) = database.map(|d| (d.version.clone(), d.updated.clone())).unwrap_or_default();
-        let (name, program) = (vulndb::MODULE, subject.program);
-        let compared = format!("the functions linked into {program} with {name} {version} of {updated}");
-        Evidence { scanner: scanner.unwrap_or_default(), compared, updated }
+        let database = format!("{} {version} of {updated}", vulndb::MODULE);
+        Evidence { scanner: scanner.unwrap_or_default(), database, updated }
     }
 }
 
@@ -92,9 +91,11 @@ fn statement(finding: &Finding, subject: &Subject<'_>, evidence: &Evidence) -> V
             fields.insert("action_statement".into(), fix.into());
         }
         _ => {
+            let Evidence { scanner, database, .. } = evidence;
             let impact = format!(
-                "{} compared {}: none of the symbols that {} names is among them.",
-                evidence.scanner, evidence.compared, finding.id
+                "{scanner} compared the functions linked into {} with {database}: none of the symbols that {} names is \
+                 among them.",
+                subject.program, finding.id
             );
             fields.insert("status".into(), json!(Status::NotAffected));
             fields.insert("justification".into(), json!(Justification::VulnerableCodeNotPresent));

@@ -24,7 +24,7 @@ fn report() -> Report {
 }
 
 fn written(findings: Vec<Finding>, subject: &Subject<'_>) -> Value {
-    serde_json::from_slice(&document(&report(), &part(findings), subject).unwrap()).unwrap()
+    serde_json::from_slice(&document(&report(), &[(&part(findings), subject.clone())]).unwrap()).unwrap()
 }
 
 fn named(document: &Value) -> Vec<(&str, &str)> {
@@ -73,8 +73,21 @@ fn nothing_is_not_affected_while_another_program_of_the_image_may_have_it() {
 }
 
 #[test]
+fn a_document_about_an_image_says_of_each_platform_what_holds_there() {
+    let (arm64, amd64) = (subject(), "linux/amd64".parse().unwrap());
+    let amd64 = Subject { platform: &amd64, manifest: Digest::of(b"amd64"), ..subject() };
+    let parts = [part(vec![checked("GO-1", Some(true))]), part(vec![checked("GO-1", Some(false))])];
+    let bytes = document(&report(), &[(&parts[0], arm64.clone()), (&parts[1], amd64.clone())]).unwrap();
+    assert_eq!(named(&serde_json::from_slice(&bytes).unwrap()), [("GO-1", "affected"), ("GO-1", "not_affected")]);
+    let statements = Statements(parse(std::path::Path::new("vex.json"), &bytes).unwrap());
+    let found = Finding { reachable: None, ..checked("GO-1", None) };
+    assert_eq!(statements.set_aside(&found, &arm64), None);
+    assert!(statements.set_aside(&found, &amd64).is_some());
+}
+
+#[test]
 fn a_document_is_its_content_and_nothing_else() {
-    let bytes = |findings| document(&report(), &part(findings), &subject()).unwrap();
+    let bytes = |findings| document(&report(), &[(&part(findings), subject())]).unwrap();
     assert_eq!(bytes(vec![checked("GO-1", Some(false))]), bytes(vec![checked("GO-1", Some(false))]));
     let id = |document: &Value| document["@id"].as_str().unwrap().to_owned();
     let one = written(vec![checked("GO-1", Some(false))], &subject());
@@ -84,7 +97,7 @@ fn a_document_is_its_content_and_nothing_else() {
 #[test]
 fn what_is_written_says_the_same_when_it_is_read() {
     let findings = vec![checked("GO-1", Some(true)), checked("GO-2", Some(false)), checked("GO-3", None)];
-    let bytes = document(&report(), &part(findings.clone()), &subject()).unwrap();
+    let bytes = document(&report(), &[(&part(findings.clone()), subject())]).unwrap();
     let statements = Statements(parse(std::path::Path::new("vex.json"), &bytes).unwrap());
     for finding in findings {
         // As Trivy names it: by an alias and with nothing known about its reach.
