@@ -21,7 +21,7 @@ impl PinPlan {
     /// one of the planned folders, or below one. Hidden folders stay behind; a symbolic link is an error, because the
     /// copy has to stand alone.
     pub fn write_into(&self, from: &Path, to: &Path) -> Result<usize> {
-        if !self.roots.iter().any(|root| from.starts_with(root)) {
+        if !self.covers(from) {
             return Err(Error::failed(format!("failed to copy {}: it was not searched for images", from.display())));
         }
         if to.starts_with(from) {

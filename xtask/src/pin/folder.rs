@@ -65,6 +65,16 @@ impl PinPlan {
         self.changes.is_empty()
     }
 
+    /// What the file at `path`, as it was found below a root, is going to say; `None` when it stays as it is.
+    pub fn text(&self, path: &Path) -> Option<&str> {
+        self.changes.get(path).map(|change| change.new.as_str())
+    }
+
+    /// Whether `folder` was searched for images.
+    pub fn covers(&self, folder: &Path) -> bool {
+        self.roots.iter().any(|root| folder.starts_with(root))
+    }
+
     /// Every change, by file and place.
     pub fn edits(&self) -> impl Iterator<Item = &Edit> {
         self.changes.values().flat_map(|change| &change.edits)

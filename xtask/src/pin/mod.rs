@@ -1,13 +1,14 @@
 //! Pin: manifests refer to what was published, by byte-span edits of their image values.
 //!
 //! Takes texts and [`Target`]s, gives edits ([`edits`]); takes folders, gives a [`PinPlan`] that is then written,
-//! shown or copied ([`plan`]). Every byte outside an image value stays as it is: comments, quotes, line endings,
-//! anchors. Never re-serialises YAML, never expands an alias, never opens a socket or starts a process.
+//! shown or copied ([`plan`]); takes keys, gives them new values ([`set`]). Every byte outside such a value stays as it
+//! is: comments, quotes, line endings, anchors. Never re-serialises YAML, never expands an alias, never opens a socket or starts a process.
 
 mod copy;
 mod find;
 mod folder;
 mod image;
+mod keys;
 mod kustomization;
 mod value;
 
@@ -16,6 +17,7 @@ use std::ops::Range;
 use std::path::Path;
 
 pub use folder::{PinPlan, plan};
+pub use keys::set;
 
 use crate::error::{Error, Place, Result};
 use crate::oci::Digest;
