@@ -3,6 +3,7 @@
 pub mod base_lock;
 pub mod build;
 pub mod bundle;
+pub mod chart;
 pub mod ci;
 pub mod cli;
 pub mod cmd;

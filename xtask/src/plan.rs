@@ -45,6 +45,8 @@ pub struct Overrides {
     pub compression: Option<Compression>,
     /// `--image`, in place of all.
     pub images: Vec<String>,
+    /// Why there is no chart, whatever the table says.
+    pub no_chart: Option<String>,
 }
 
 /// The whole of a run.
@@ -70,6 +72,8 @@ pub struct Plan {
     pub record: Repository,
     /// The version's own tag, then those that float.
     pub tags: Tags,
+    /// The Helm chart.
+    pub chart: ChartChoice,
     /// What may go out.
     pub scan: Scan,
     /// Versions of the programs that are run.
@@ -94,6 +98,43 @@ pub struct FloatingTag {
     pub tag: String,
     /// Its template: versions that give the same tag are its range.
     pub template: TagTemplate,
+}
+
+/// The Helm chart of a release, or why it has none.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ChartChoice {
+    /// It is released with the images.
+    Release(ChartPlan),
+    /// It is not, for this reason.
+    Leave(String),
+}
+
+/// A chart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChartPlan {
+    /// Its name, which Helm wants to be the last part of the repository.
+    pub name: String,
+    /// Its folder in this repository.
+    pub folder: PathBuf,
+    /// Below the destination.
+    pub repository: Repository,
+    /// The name for Helm, `ghcr.io/xiaonanln/charts/goverse`.
+    pub reference: String,
+    /// The version as a tag: Helm wants no `v`, and `_` for `+`.
+    pub tag: String,
+    /// What Helm calls its archive, `goverse-1.2.0.tgz`.
+    pub file: String,
+}
+
+impl ChartChoice {
+    /// The chart, where there is one.
+    pub fn released(&self) -> Option<&ChartPlan> {
+        match self {
+            ChartChoice::Release(chart) => Some(chart),
+            ChartChoice::Leave(_) => None,
+        }
+    }
 }
 
 /// One image.
@@ -136,6 +177,7 @@ impl Plan {
             false => distinct(&overrides.platforms),
         };
         let tags = tags(config, &version)?;
+        let chart = chart(config, &version, &destination, overrides)?;
         let images = chosen(config, overrides)?
             .into_iter()
             .map(|(name, image)| image_plan(config, name, image, &version, &source, &destination, overrides))
@@ -151,14 +193,16 @@ impl Plan {
             destination,
             record: config.publish.record.as_ref().clone(),
             tags,
+            chart,
             scan: config.scan.clone(),
             tools: config.tools.clone(),
         })
     }
 
-    /// The repositories that a release writes to: those of the images, in their order, and the record's.
+    /// The repositories that a release writes to: those of the images, in their order, the chart's and the record's.
     pub fn repositories(&self) -> Vec<Repository> {
-        self.images.iter().map(|image| image.repository.clone()).chain([self.record.clone()]).collect()
+        let chart = self.chart.released().map(|chart| chart.repository.clone());
+        self.images.iter().map(|image| image.repository.clone()).chain(chart).chain([self.record.clone()]).collect()
     }
 
     /// The epoch as RFC 3339, for `created` fields.
@@ -204,6 +248,38 @@ fn tags(config: &Config, version: &Version) -> Result<Tags> {
     Ok(Tags { version: tag, template: templates.version.clone(), floating })
 }
 
+/// A chart names every image, so a release of some of them has none.
+fn chart(config: &Config, version: &Version, destination: &Destination, overrides: &Overrides) -> Result<ChartChoice> {
+    let Some(repository) = config.publish.chart.as_ref().repository() else {
+        return Ok(ChartChoice::Leave("publish.chart in release.toml turns it off".into()));
+    };
+    if let Some(why) = &overrides.no_chart {
+        return Ok(ChartChoice::Leave(why.clone()));
+    }
+    if chosen(config, overrides)?.len() < config.images.len() {
+        return Ok(ChartChoice::Leave("it names images that --image leaves out".into()));
+    }
+    let tag = version.to_string().replace('+', "_");
+    crate::oci::reference::check_tag(&tag).map_err(Error::usage)?;
+    let name = repository.name().to_owned();
+    Ok(ChartChoice::Release(ChartPlan {
+        folder: config.chart_folder(&name),
+        reference: named(config, destination, repository),
+        repository: repository.clone(),
+        file: format!("{name}-{version}.tgz"),
+        name,
+        tag,
+    }))
+}
+
+/// What `repository` is called by whoever pulls it: a folder of layouts holds what is going to the table's registry.
+fn named(config: &Config, destination: &Destination, repository: &Repository) -> String {
+    match destination {
+        Destination::Registry(prefix) => prefix.join(repository),
+        Destination::Layout(_) => config.publish.registry.join(repository),
+    }
+}
+
 fn image_plan(
     config: &Config,
     name: &str,
@@ -215,10 +291,7 @@ fn image_plan(
 ) -> Result<ImagePlan> {
     let build = &config.build;
     let repository = image.repository.as_ref().clone();
-    let reference = match destination {
-        Destination::Registry(prefix) => prefix.join(&repository),
-        Destination::Layout(_) => config.publish.registry.join(&repository),
-    };
+    let reference = named(config, destination, &repository);
     let base = overrides.base.clone().unwrap_or_else(|| build.base.clone());
     let mut labels = release_labels(image, &repository, version, source, &base)?;
     labels.extend(build.labels.clone());

@@ -2,8 +2,9 @@
 //!
 //! Takes a plan, its source and a destination; changes nothing. Each failure has its fix.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::chart;
 use crate::config::ldflags;
 use crate::error::{Class, Error, Item, Result};
 use crate::oci::Digest;
@@ -125,8 +126,8 @@ pub fn destination(plan: &Plan, destination: &dyn Destination, failures: &mut Fa
     }
 }
 
-/// Checks that every image is in a manifest, and that all manifests can be read.
-pub fn pins(plan: &Plan, folders: &[PathBuf], failures: &mut Failures) {
+/// Checks that every image is in a manifest, that all manifests can be read, and that the chart in `chart_folder` can be packed.
+pub fn pins(plan: &Plan, folders: &[PathBuf], chart_folder: &Path, failures: &mut Failures) {
     // Which digest it will be doesn't matter here.
     let target = |image: &ImagePlan| Target {
         repository: image.repository.to_string(),
@@ -135,7 +136,10 @@ pub fn pins(plan: &Plan, folders: &[PathBuf], failures: &mut Failures) {
         digest: Digest::of(b""),
     };
     let targets: Vec<Target> = plan.images.iter().map(target).collect();
-    failures.keep(pin::plan(folders, &targets));
+    let Some(pins) = failures.keep(pin::plan(folders, &targets)) else { return };
+    if let Some(planned) = plan.chart.released() {
+        failures.keep(chart::read(planned, chart_folder, &pins, &plan.version));
+    }
 }
 
 #[cfg(test)]

@@ -45,8 +45,32 @@ pub struct Record {
     pub tags: Tags,
     /// In the order of their names.
     pub images: Vec<ReleasedImage>,
+    /// The Helm chart; absent in records of early releases, and where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chart: Option<ReleasedChart>,
     /// What the scan found.
     pub scan: ScanSummary,
+}
+
+/// A Helm chart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleasedChart {
+    /// Below the destination; its last part is the chart's name.
+    pub repository: Repository,
+    /// `ghcr.io/owner/charts/goverse`: what Helm calls it, behind `oci://`.
+    pub reference: String,
+    /// Its tag, which is the version as Helm wants it.
+    pub tag: String,
+    /// Its archive's file name.
+    pub file: String,
+    /// Its manifest.
+    #[serde(flatten)]
+    pub manifest: Descriptor,
+    /// Its metadata.
+    pub config: Descriptor,
+    /// Its archive.
+    pub archive: Descriptor,
 }
 
 /// One image, down to the last blob.
@@ -66,6 +90,13 @@ pub struct ReleasedImage {
     pub attachments: Vec<Attached>,
     /// In the order of the plan.
     pub platforms: Vec<ReleasedPlatform>,
+}
+
+impl ReleasedChart {
+    /// Where a bundle has its archive, `charts/goverse-1.2.0.tgz`.
+    pub fn bundled(&self) -> String {
+        format!("charts/{}", self.file)
+    }
 }
 
 /// What makes an image the same image in two releases of one version.
@@ -206,9 +237,15 @@ impl Record {
         self.images.iter().map(target).collect()
     }
 
-    /// How this record's release differs from `version` made of `images`; nothing when it is the same release. SBOMs
-    /// and scan results are no part of what a release is: they may become better while the images stay.
-    pub fn differences<'a>(&self, version: &Version, images: impl IntoIterator<Item = Identity<'a>>) -> Vec<String> {
+    /// How this record's release differs from `version` made of `images` and `chart`, each a repository and a digest;
+    /// nothing when it is the same release. SBOMs and scan results are no part of what a release is: they may become
+    /// better while the images stay. A release without a chart contradicts none that has one.
+    pub fn differences<'a>(
+        &self,
+        version: &Version,
+        images: impl IntoIterator<Item = Identity<'a>>,
+        chart: Option<(&Repository, Digest)>,
+    ) -> Vec<String> {
         let key = |i: Identity<'_>| (i.name.to_owned(), (i.repository.to_string(), i.index));
         let recorded: BTreeMap<String, (String, Digest)> =
             self.images.iter().map(ReleasedImage::identity).map(key).collect();
@@ -220,6 +257,12 @@ impl Record {
             .filter(|name| recorded.get(*name) != wanted.get(*name))
             .map(|n| format!("image {n} is {} in the record, {} here", shown(recorded.get(n)), shown(wanted.get(n))))
             .collect();
+        let recorded = self.chart.as_ref().map(|chart| (&chart.repository, chart.manifest.digest));
+        if let (Some((theirs, was)), Some((ours, is))) = (recorded, chart)
+            && recorded != chart
+        {
+            found.push(format!("the chart is {theirs}@{was} in the record, {ours}@{is} here"));
+        }
         if self.version != *version {
             found.push(format!("the record is of version {}", self.version));
         }
@@ -276,12 +319,44 @@ mod tests {
         let mut images = record.images.clone();
         images[0].platforms[0].sboms.clear();
         assert_eq!(
-            record.differences(&record.version, images.iter().map(ReleasedImage::identity)),
+            record.differences(&record.version, images.iter().map(ReleasedImage::identity), None),
             Vec::<String>::new()
         );
         images[0].index.digest = Digest::of(b"other");
-        let found = record.differences(&Version::new(9, 0, 0), images[..1].iter().map(ReleasedImage::identity));
+        let found = record.differences(&Version::new(9, 0, 0), images[..1].iter().map(ReleasedImage::identity), None);
         assert_eq!(found.len(), 3, "an altered image, a missing one and the version: {found:?}");
+        Ok(())
+    }
+
+    #[test]
+    fn another_chart_is_another_release_and_none_contradicts_none() -> Result<()> {
+        let record = fixture::record("1.2.0")?;
+        let chart = record.chart.clone().unwrap();
+        let images = || record.images.iter().map(ReleasedImage::identity);
+        let same = Some((&chart.repository, chart.manifest.digest));
+        let [other, elsewhere] = [Digest::of(b"other"), chart.manifest.digest];
+        let moved = "charts/other".parse()?;
+        for (wanted, count) in
+            [(same, 0), (None, 0), (Some((&chart.repository, other)), 1), (Some((&moved, elsewhere)), 1)]
+        {
+            assert_eq!(record.differences(&record.version, images(), wanted).len(), count, "{wanted:?}");
+        }
+        let without = Record { chart: None, ..record.clone() };
+        assert_eq!(without.differences(&record.version, images(), same).len(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn a_record_names_its_chart_and_one_of_before_there_were_charts_is_read() -> Result<()> {
+        let record = fixture::record("1.2.0")?;
+        let mut json: serde_json::Value = serde_json::from_slice(&record.to_json()?).unwrap();
+        let chart = &json["chart"];
+        assert_eq!((&chart["repository"], &chart["tag"]), (&"charts/goverse".into(), &"1.2.0".into()));
+        assert_eq!(chart["digest"], record.chart.as_ref().unwrap().manifest.digest.to_string());
+        json.as_object_mut().unwrap().shift_remove("chart");
+        let old = Record::parse("x", json.to_string().as_bytes())?;
+        assert_eq!(old.chart, None);
+        assert!(!String::from_utf8(old.to_json()?).unwrap().contains("\"chart\""));
         Ok(())
     }
 

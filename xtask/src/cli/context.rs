@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use super::options::{Global, What};
 use crate::build::Built;
-use crate::config::{self, Config, Destination, Repository, SourceSpec, Tools};
+use crate::chart;
+use crate::config::{self, ChartKey, Config, Destination, Repository, SourceSpec, Tools};
 use crate::error::{Context as _, Error, Result};
 use crate::gha::Runner;
 use crate::go::Go;
 use crate::oci::store::Store;
-use crate::plan::Workspace;
+use crate::plan::{Plan, Workspace};
 use crate::publish;
 use crate::remote::{self, LayoutDestination, RegistryDestination, Remote};
 use crate::source::{self, Source};
@@ -165,11 +166,24 @@ impl Context {
 
     /// The folders whose manifests are pinned, as a person who stands here would write them.
     pub(super) fn pin_folders(&self, config: &Config) -> Vec<PathBuf> {
-        let below = |path: &config::RelPath| {
-            let path = self.workspace.root.join(path.as_path());
-            path.strip_prefix(&self.here).map(Path::to_owned).unwrap_or(path)
-        };
-        config.pin.paths.iter().map(below).collect()
+        config.pin.paths.iter().map(|path| self.below(path.as_path())).collect()
+    }
+
+    /// Where a plan's chart is, as a person who stands here would write it; the repository itself where it has none.
+    pub(super) fn chart_folder(&self, plan: &Plan) -> PathBuf {
+        self.below(plan.chart.released().map_or(Path::new(""), |chart| &chart.folder))
+    }
+
+    /// Why there is no chart to release, where the table doesn't ask for one.
+    pub(super) fn no_chart(&self, config: &Config) -> Option<String> {
+        let ChartKey::IfThere(repository) = config.publish.chart.as_ref() else { return None };
+        let file = config.chart_folder(repository.name()).join(chart::METADATA);
+        (!self.workspace.root.join(&file).is_file()).then(|| format!("{} isn't there", file.display()))
+    }
+
+    fn below(&self, path: &Path) -> PathBuf {
+        let path = self.workspace.root.join(path);
+        path.strip_prefix(&self.here).map(Path::to_owned).unwrap_or(path)
     }
 
     /// `path` as a person in the repository would write it.

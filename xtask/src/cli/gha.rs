@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::{Args, Subcommand};
 
 use super::context::Context;
-use super::release::Released;
+use super::release::{Pins, Released};
 use super::{options, release};
 use crate::config::Config;
 use crate::error::{Context as _, Result};
@@ -31,7 +31,7 @@ pub(super) struct Matrix {
 pub(super) fn run(context: &Context, command: Command) -> Result<()> {
     match command {
         Command::Matrix(options) => matrix(context, &options),
-        Command::Release(options) => released(context, *options),
+        Command::Release(options) => released(context, &options),
     }
 }
 
@@ -50,21 +50,20 @@ fn matrix(context: &Context, options: &Matrix) -> Result<()> {
 }
 
 /// The whole of a release job. Each part finds what an earlier run has done and leaves it alone.
-fn released(context: &Context, mut options: options::Release) -> Result<()> {
+fn released(context: &Context, options: &options::Release) -> Result<()> {
     let runner = context.runner.as_ref().ok_or_else(|| gha::elsewhere().hint("use `cargo xtask release` there"))?;
     let config = context.config()?;
     let gh = Gh::new(runner.repository()?, &context.ui);
     let base = gh.default_branch()?;
-    // The pins go to the branch, not into the tag's checkout.
-    let propose = !std::mem::replace(&mut options.no_pin, true);
     let group = Group::begin(Some(runner), "cargo xtask release", &context.ui);
-    let outcome = release::run(context, &options);
+    // The pins go to the branch, not into the tag's checkout.
+    let outcome = release::run(context, options, Pins::Elsewhere);
     drop(group);
     let Some(released) = outcome? else { return Ok(()) };
     let name = config.publish.record.as_ref().as_str().replace('/', "-");
     let assets = Assets { bundle: &released.bundle, name: &name, notes: &released.notes };
     let page = gha::publish(&gh, &released.record, &assets, &context.ui)?;
-    let change = match propose && released.in_registry {
+    let change = match !options.no_pin && released.in_registry {
         true => Some(propose_pins(context, &config, &released, &gh, &base, &page)?),
         false => None,
     };

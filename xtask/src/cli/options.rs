@@ -101,7 +101,7 @@ pub(super) struct Release {
     /// Build and scan, print digests and every tag move, publish nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Leave the manifests of this repository as they are; the bundle has its own pinned copy
+    /// Leave the manifests of this repository as they are, and release no Helm chart; the bundle has a pinned copy
     #[arg(long)]
     pub no_pin: bool,
     /// Print the record (with --dry-run, the tag moves) as JSON
@@ -189,6 +189,7 @@ impl What {
             base: self.base.clone(),
             compression: self.compression,
             images: self.images.clone(),
+            no_chart: None,
         }
     }
 }

@@ -8,13 +8,14 @@ use super::notes::Told;
 use super::{gha, notes, options, reports, summary};
 use crate::build::{Built, export};
 use crate::bundle::Draft;
+use crate::chart::{self, Packed};
 use crate::config::{Config, Destination};
 use crate::error::Result;
 use crate::exchange::{self, Share};
 use crate::go::Go;
 use crate::oci::store::Store;
 use crate::pin;
-use crate::plan::{self, Plan};
+use crate::plan::{self, ChartChoice, Overrides, Plan};
 use crate::preflight::{self, Failures};
 use crate::publish;
 use crate::record::{FILE, Record};
@@ -35,11 +36,20 @@ struct Job {
 }
 
 impl Job {
-    fn new(context: &Context, version: &str, what: &options::What, to: Option<&Destination>) -> Result<Job> {
+    /// `no_chart` is why there is no chart, whatever the table says.
+    fn new(
+        context: &Context,
+        version: &str,
+        what: &options::What,
+        to: Option<&Destination>,
+        no_chart: Option<&str>,
+    ) -> Result<Job> {
         let version = plan::version(version)?;
         let config = context.config()?;
         let source = context.source(&config, what)?;
-        let plan = Plan::new(&config, version, source.facts.clone(), &what.overrides(to))?;
+        let no_chart = no_chart.map(str::to_owned).or_else(|| context.no_chart(&config));
+        let overrides = Overrides { no_chart, ..what.overrides(to) };
+        let plan = Plan::new(&config, version, source.facts.clone(), &overrides)?;
         let files = reports::files(context, &config, what.source.as_ref());
         Ok(Job { config, plan, source, files })
     }
@@ -59,17 +69,27 @@ pub(super) struct Released {
 
 /// `cargo xtask release`
 pub(super) fn release(context: &Context, options: &options::Release) -> Result<()> {
-    let released = run(context, options)?;
+    let released = run(context, options, Pins::Here)?;
     match (&released, &context.runner) {
         (Some(released), Some(runner)) => gha::report(context, runner, released, None, None),
         _ => Ok(()),
     }
 }
 
+/// Whose manifests a release pins, besides those of its bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pins {
+    /// This checkout's.
+    Here,
+    /// Somebody else sees to them.
+    Elsewhere,
+}
+
 /// Releases; gives nothing after a dry run.
-pub(super) fn run(context: &Context, options: &options::Release) -> Result<Option<Released>> {
+pub(super) fn run(context: &Context, options: &options::Release, whose: Pins) -> Result<Option<Released>> {
     let _lock = context.lock()?;
-    let job = Job::new(context, &options.version, &options.what, options.to.to.as_ref())?;
+    let no_chart = options.no_pin.then_some("--no-pin leaves its images unpinned");
+    let job = Job::new(context, &options.version, &options.what, options.to.to.as_ref(), no_chart)?;
     let ui = &context.ui;
     let destination = context.destination(&job.plan.destination, &job.plan.repositories());
     let (destination, go, shares) = check(context, &job, destination, options)?;
@@ -86,17 +106,18 @@ pub(super) fn run(context: &Context, options: &options::Release) -> Result<Optio
     };
     let report = scanned.report();
     show(context, report);
+    let packed = pack(context, &job, &scanned, &store)?;
     if options.dry_run {
-        return dry_run(context, options, &scanned, &*destination).map(|()| None);
+        return dry_run(context, options, &packed, &*destination).map(|()| None);
     }
     judge(&scanned, &*destination, options.strict, ui)?;
 
-    let published = publish::publish(&scanned, &store, &*destination, ui)?;
+    let published = publish::publish(&packed, &store, &*destination, ui)?;
     let record = publish::commit(&published, report, &store, &*destination, ui)?;
     let pins = pin::plan(&context.pin_folders(&job.config), &record.pins())?;
     let notes = notes(context, &job, &options.what, &record)?;
-    let bundle = bundle(context, &job, &scanned, (&record, &notes), &pins, &store)?;
-    let pinned = match destination.is_registry() && !options.no_pin {
+    let bundle = bundle(context, &job, &packed, (&record, &notes), &pins, &store)?;
+    let pinned = match destination.is_registry() && !options.no_pin && whose == Pins::Here {
         true => pins.write()?,
         false => 0,
     };
@@ -113,6 +134,18 @@ pub(super) fn run(context: &Context, options: &options::Release) -> Result<Optio
         ui.data(String::from_utf8_lossy(&record.to_json()?).trim_end());
     }
     Ok(Some(Released { record, bundle, notes, in_registry: destination.is_registry() }))
+}
+
+/// The chart of what was built; a plan without one is told.
+fn pack<'a>(context: &Context, job: &Job, scanned: &'a Scanned, store: &Store) -> Result<Packed<'a>> {
+    let pinned = context.pin_folders(&job.config);
+    let notes = context.workspace.cache.join("layers");
+    let folder = context.chart_folder(&job.plan);
+    let packed = chart::pack(scanned, &chart::Place { folder: &folder, pinned: &pinned, notes: &notes }, store)?;
+    if let ChartChoice::Leave(why) = &job.plan.chart {
+        context.ui.note(&format!("no Helm chart is released: {why}"));
+    }
+    Ok(packed)
 }
 
 /// What a scan found, for people and for the page of the job.
@@ -132,7 +165,7 @@ fn notes(context: &Context, job: &Job, what: &options::What, record: &Record) ->
 /// `cargo xtask build`
 pub(super) fn build(context: &Context, options: &options::Build) -> Result<()> {
     let _lock = context.lock()?;
-    let job = Job::new(context, &options.version, &options.what, None)?;
+    let job = Job::new(context, &options.version, &options.what, None, None)?;
     options.export.check()?;
     let go = context.go(&job.config)?;
     let mut failures = Failures::default();
@@ -176,7 +209,7 @@ fn check(
     let mut failures = Failures::default();
     preflight::source(&job.plan, &job.source, options.allow_dirty, &mut failures);
     preflight::version(&job.plan, &mut failures);
-    preflight::pins(&job.plan, &context.pin_folders(&job.config), &mut failures);
+    preflight::pins(&job.plan, &context.pin_folders(&job.config), &context.chart_folder(&job.plan), &mut failures);
     failures.keep(notes::changelog(context, &job.config, &job.plan.version));
     let destination = failures.keep(destination);
     if let Some(destination) = &destination {
@@ -282,10 +315,11 @@ fn judge(scanned: &Scanned, destination: &dyn publish::Destination, strict: bool
 fn dry_run(
     context: &Context,
     options: &options::Release,
-    scanned: &Scanned,
+    packed: &Packed<'_>,
     destination: &dyn publish::Destination,
 ) -> Result<()> {
-    let moves = publish::moves(scanned.built(), destination)?;
+    let moves = publish::moves(packed, destination)?;
+    let scanned = packed.scanned();
     summary::built(scanned.built(), Some(scanned.report()), &context.ui);
     summary::moves(&moves, &context.ui);
     if options.json {
@@ -301,7 +335,7 @@ fn dry_run(
 fn bundle(
     context: &Context,
     job: &Job,
-    scanned: &Scanned,
+    packed: &Packed<'_>,
     (record, notes): (&Record, &str),
     pins: &pin::PinPlan,
     store: &Store,
@@ -312,9 +346,12 @@ fn bundle(
     let layouts = LayoutDestination::new(draft.folder().join("oci"));
     // The record first: nobody sees the draft, and what it says is attached is what this copy gets.
     publish::commit::write(record, &job.plan.record, store, &layouts)?;
-    publish::publish(scanned, store, &layouts, &quiet)?;
-    draft.sboms(scanned.sboms())?;
-    draft.scan(scanned, &job.files)?;
+    publish::publish(packed, store, &layouts, &quiet)?;
+    draft.sboms(packed.scanned().sboms())?;
+    draft.scan(packed.scanned(), &job.files)?;
+    if let Some(chart) = &record.chart {
+        draft.file(&chart.bundled(), &store.read(&chart.archive)?)?;
+    }
     for (from, path) in context.pin_folders(&job.config).iter().zip(&job.config.pin.paths) {
         pins.write_into(from, &draft.folder().join(path.as_path()))?;
     }

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::{options, summary};
 use crate::error::Result;
-use crate::plan::{self, Plan};
+use crate::plan::{self, ChartChoice, Overrides, Plan};
 use crate::source;
 use crate::ui::Tone;
 
@@ -13,7 +13,8 @@ pub(super) fn plan(context: &Context, options: &options::Plan) -> Result<()> {
     let version = plan::version(&options.version)?;
     let spec = context.source_spec(&config, &options.what);
     let facts = source::peek(&spec, &context.workspace, super::context::source_date_epoch()?, &context.ui)?;
-    let plan = Plan::new(&config, version, facts, &options.what.overrides(options.to.to.as_ref()))?;
+    let overrides = Overrides { no_chart: context.no_chart(&config), ..options.what.overrides(options.to.to.as_ref()) };
+    let plan = Plan::new(&config, version, facts, &overrides)?;
     if options.json {
         context.ui.data(&summary::json(&plan)?);
         return Ok(());
@@ -43,10 +44,18 @@ fn show(context: &Context, plan: &Plan) -> Result<()> {
     line("toolchain", &format!("go {}", plan.tools.go));
     line("destination", &plan.destination.to_string());
     line("tags", &tags);
+    line("chart", &chart(&plan.chart));
     let rows = plan.images.iter().map(|image| {
         let row = [&image.name, &image.reference, image.package.as_str(), &image.base.to_string()];
         (Tone::Plain, row.map(str::to_owned).to_vec())
     });
     context.ui.table(&["image", "reference", "package", "base"], &rows.collect::<Vec<_>>());
     Ok(())
+}
+
+fn chart(choice: &ChartChoice) -> String {
+    match choice {
+        ChartChoice::Release(chart) => format!("{}:{} from {}", chart.reference, chart.tag, chart.folder.display()),
+        ChartChoice::Leave(why) => format!("none: {why}"),
+    }
 }

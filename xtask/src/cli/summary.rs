@@ -114,6 +114,10 @@ pub(super) fn released(published: &Published, report: &Report, ui: &Ui) {
             rows.push((Tone::Plain, row(cells)));
         }
     }
+    if let Some(chart) = published.chart() {
+        let (size, digest) = (size(chart.archive.size), chart.manifest.digest.to_string());
+        rows.push((Tone::Plain, row([chart.repository.as_str(), "chart", &size, &digest, "", &chart.tag])));
+    }
     ui.line(Tone::Plain, "");
     ui.table(&["image", "platform", "size", "digest", "findings", "tags"], &rows);
 }
@@ -143,7 +147,7 @@ pub(super) fn where_it_is(context: &Context, published: &Published, bundle: &Pat
 /// Every tag move a release would make.
 pub(super) fn moves(moves: &TagMoves, ui: &Ui) {
     let mut rows = Vec::new();
-    for image in &moves.images {
+    for image in moves.images.iter().chain(&moves.chart) {
         for found in &image.tags {
             let tone = if found.action == Action::Refused { Tone::Bad } else { Tone::Plain };
             let from = found.from.map(|d| d.to_string()).unwrap_or_default();
@@ -165,12 +169,12 @@ fn would(found: &TagMove) -> &'static str {
 
 /// What was verified, in a line.
 pub(super) fn verified(verdict: &Verdict, ui: &Ui) {
-    let Verdict { images, platforms, layers, sboms, attachments, tags, files, pins, .. } = verdict;
+    let Verdict { images, platforms, layers, sboms, attachments, charts, tags, files, pins, .. } = verdict;
     ui.line(
         Tone::Good,
         &format!(
             "v{} at {} is what was released: {images} images, {platforms} platforms, {layers} layers, {sboms} SBOMs, \
-             {attachments} other attachments, {tags} tags, {files} files, {pins} pins",
+             {attachments} other attachments, {charts} charts, {tags} tags, {files} files, {pins} pins",
             verdict.version, verdict.destination
         ),
     );

@@ -4,6 +4,7 @@
 //! column. Starts no process, opens no socket, and reads no file but the one it is given.
 
 mod buildx;
+mod chart;
 mod k8s;
 pub mod ldflags;
 mod release;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 pub use buildx::{BuilderKind, Buildx, Cache, Secret, VariableName};
+pub use chart::ChartKey;
 pub use k8s::{Flow, K8s, Peer};
 pub use release::Release;
 pub use scan::{Day, FailOn, Ignore, ImageScan, Rules, Scan, Unknown};
@@ -178,6 +180,9 @@ pub struct Publish {
     /// The repository of the release records.
     #[serde(default = "types::default_record")]
     pub record: Spanned<Repository>,
+    /// The repository of the Helm chart.
+    #[serde(default = "types::default_chart")]
+    pub chart: Spanned<ChartKey>,
 }
 
 /// `[pin]`
@@ -195,6 +200,11 @@ impl Default for Pin {
 }
 
 impl Config {
+    /// The folder of the chart called `name`, below the repository's root.
+    pub fn chart_folder(&self, name: &str) -> PathBuf {
+        self.k8s.path.as_path().join("helm").join(name)
+    }
+
     /// Reads and checks `root/release.toml`, or `file` where one is named.
     pub fn load(root: &Path, file: Option<&Path>) -> Result<Config> {
         let path = file.map_or_else(|| root.join(FILE), PathBuf::from);
@@ -228,6 +238,11 @@ impl Config {
         }
         self.build.buildx.check(&self.images).map_err(|why| (0, why))?;
         let mut repositories = BTreeMap::from([(self.publish.record.as_ref().as_str(), "the release record")]);
+        if let Some(chart) = self.publish.chart.as_ref().repository()
+            && let Some(other) = repositories.insert(chart.as_str(), "the Helm chart")
+        {
+            return Err((self.publish.chart.span().start, format!("repository `{chart}` is already that of {other}")));
+        }
         for (name, image) in &self.images {
             types::check_image_name(name.as_ref()).map_err(|why| (name.span().start, why))?;
             let repository = image.repository.as_ref().as_str();

@@ -55,6 +55,12 @@ fn every_bad_value_is_an_error_with_its_place_and_exit_code_2() {
         ("[images.gate]", "[images.Gate]", "5:9", "not an image name"),
         ("[publish]", "[publish]\ntags = [\"latest\"]", "15:8", "must contain {version}"),
         ("[publish]", "[publish]\ntags = [\"{version}\", \"{patch}\"]", "15:8", "only the first"),
+        ("[publish]", "[publish]\nchart = true", "15:9", "expected a repository such as"),
+        ("[publish]", "[publish]\nchart = 1", "15:9", "expected a repository such as"),
+        ("[publish]", "[publish]\nchart = \"charts/a b\"", "15:9", "not a repository"),
+        ("[publish]", "[publish]\ncharts = \"charts/x\"", "15:1", "unknown field `charts`"),
+        ("[publish]", "[publish]\nchart = \"goverse-release\"", "15:9", "already that of the release record"),
+        ("\"goverse-node\"", "\"charts/goverse\"", "11:14", "already that of the Helm chart"),
         ("[publish]", "[publish]\nto = \"\"", "15:6", "empty destination"),
         ("[publish]", "[source]\npath = \"../x\"\n[publish]", "15:8", "leaves the tree"),
         ("[publish]", "[source]\npath = \"/x\"\n[publish]", "15:8", "leaves the tree"),
@@ -66,6 +72,18 @@ fn every_bad_value_is_an_error_with_its_place_and_exit_code_2() {
         assert!(text.starts_with(&format!("release.toml:{place}: ")) && text.contains(says), "{to}: {text}");
         assert_eq!(err.map(|e| e.class() as u8), Some(2), "{to}");
     }
+}
+
+#[test]
+fn a_chart_has_a_repository_of_its_own_or_there_is_none() -> Result<()> {
+    let chart = |line: &str| Ok::<_, Error>(parse(&GOOD.replacen("[publish]", line, 1))?.publish.chart.into_inner());
+    assert_eq!(chart("[publish]")?, ChartKey::IfThere("charts/goverse".parse()?));
+    assert_eq!(chart("[publish]\nchart = \"Charts/Mine\"")?, ChartKey::At("charts/mine".parse()?));
+    for off in ["false", "\"\""] {
+        assert_eq!(chart(&format!("[publish]\nchart = {off}"))?, ChartKey::Off, "{off}");
+    }
+    assert_eq!("charts/mine".parse::<Repository>()?.name(), "mine");
+    Ok(())
 }
 
 #[test]

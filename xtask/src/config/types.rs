@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+use super::ChartKey;
 use crate::error::{Error, Result};
 use crate::oci::reference::{check_repository, is_host};
 use crate::oci::{Digest, Platform, Reference};
@@ -143,6 +144,15 @@ string_type!(Package);
 pub struct Repository(String);
 
 impl Repository {
+    pub(super) fn literal(path: &'static str) -> Repository {
+        Repository(path.into())
+    }
+
+    /// The part behind the last slash.
+    pub fn name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or_default()
+    }
+
     /// As text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -450,7 +460,12 @@ impl From<Platforms> for Vec<Platform> {
 
 /// `goverse-release`.
 pub(super) fn default_record() -> Spanned<Repository> {
-    Spanned::new(0..0, Repository("goverse-release".into()))
+    Spanned::new(0..0, Repository::literal("goverse-release"))
+}
+
+/// A chart where there is one.
+pub(super) fn default_chart() -> Spanned<ChartKey> {
+    Spanned::new(0..0, ChartKey::default())
 }
 
 /// An exact version (semver 2.0), without `v`.

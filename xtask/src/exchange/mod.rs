@@ -42,7 +42,7 @@ pub struct Manifest {
 }
 
 /// What is no part of an image: a release may choose it when others have built.
-const NOT_IN_AN_IMAGE: &[&str] = &["schema", "platforms", "destination", "record", "tags", "scan"];
+const NOT_IN_AN_IMAGE: &[&str] = &["schema", "platforms", "destination", "record", "tags", "chart", "scan"];
 
 /// The plan without what changes no image. What a plan has beyond that is compared, so that nothing new is forgotten.
 fn recipe(plan: &Plan) -> Result<Value> {

@@ -31,6 +31,10 @@ pub fn release(released: &Released<'_>) -> String {
             let _ = writeln!(text, "| | {} | {size} | `{digest}` |", platform.platform);
         }
     }
+    if let Some(chart) = &record.chart {
+        let (size, digest) = (size(chart.archive.size), chart.manifest.digest);
+        let _ = writeln!(text, "| `{}` | Helm chart | {size} | `{digest}` |", chart.reference);
+    }
     let counts: Vec<String> =
         record.scan.findings.iter().rev().map(|(severity, n)| format!("{n} {severity}")).collect();
     let found = match (&record.scan.skipped, counts.is_empty()) {

@@ -21,6 +21,7 @@ pub use external::{External, external};
 pub use object::Object;
 pub use render::{Programs, Rendered, Target, render, targets};
 pub use source::Sources;
+pub use yaml::values;
 
 use crate::error::{Class, Error, Item};
 

@@ -77,6 +77,11 @@ pub(super) fn documents(file: &Path, text: &str) -> Result<Vec<Document>> {
     Ok(documents)
 }
 
+/// What the documents of `text` say; `file` is named in errors.
+pub fn values(file: &Path, text: &str) -> Result<Vec<Value>> {
+    Ok(documents(file, text)?.into_iter().map(|document| document.value).collect())
+}
+
 struct Reader<'t> {
     file: &'t Path,
     parser: Parser<'t, saphyr_parser::StrInput<'t>>,

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::{Change, Kind, Notes};
 use crate::oci::Digest;
-use crate::record::{Record, ReleasedImage};
+use crate::record::{Record, ReleasedChart, ReleasedImage};
 use crate::ui::size;
 
 /// How much of a commit's id is shown, enough to be found by.
@@ -18,7 +18,9 @@ pub(super) fn document(notes: &Notes<'_>) -> String {
     parts.extend(notes.changelog.map(str::to_owned));
     parts.extend(changes(notes));
     if let Some(record) = notes.record {
-        parts.extend([source(record), images(record), findings(record), sboms(record), verify(record)]);
+        parts.extend([source(record), images(record)]);
+        parts.extend(record.chart.as_ref().map(|released| chart(record, released)));
+        parts.extend([findings(record), sboms(record), verify(record)]);
     }
     parts.join("\n\n") + "\n"
 }
@@ -101,6 +103,16 @@ fn images(record: &Record) -> String {
         }
     }
     text
+}
+
+fn chart(record: &Record, chart: &ReleasedChart) -> String {
+    let ReleasedChart { repository, reference, manifest, .. } = chart;
+    let (name, version) = (repository.name(), &record.version);
+    format!(
+        "## Helm chart\n\nIts values name these images by digest: `{reference}@{}`.\n\n    \
+         helm install {name} oci://{reference} --version {version}",
+        manifest.digest
+    )
 }
 
 fn findings(record: &Record) -> String {

@@ -170,6 +170,9 @@ fn notes_have_what_changed_and_what_was_released() -> Result<()> {
             }
         }
     }
+    let chart = record.chart.as_ref().map(|chart| chart.manifest.digest.to_string()).unwrap();
+    let install = "    helm install goverse oci://ghcr.io/example/charts/goverse --version 1.2.0\n";
+    assert!(text.contains(&chart) && text.contains(install), "{text}");
     assert!(text.contains("- **gate:** more (#1, 0123456789)"), "{text}");
     assert!(text.contains("    cargo xtask verify v1.2.0 --from oci:"), "{text}");
     assert!(text.contains("Not scanned: test."), "{text}");

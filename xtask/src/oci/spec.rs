@@ -51,6 +51,14 @@ pub mod annotation {
     pub const VENDOR: &str = "org.opencontainers.image.vendor";
     /// The licenses of what is packed, an SPDX license expression.
     pub const LICENSES: &str = "org.opencontainers.image.licenses";
+    /// What it is, for people.
+    pub const DESCRIPTION: &str = "org.opencontainers.image.description";
+    /// Its page.
+    pub const URL: &str = "org.opencontainers.image.url";
+    /// Where its source is.
+    pub const SOURCE: &str = "org.opencontainers.image.source";
+    /// Who answers for it.
+    pub const AUTHORS: &str = "org.opencontainers.image.authors";
 }
 
 /// A typed, sized, content-addressed pointer.

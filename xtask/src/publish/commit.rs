@@ -7,6 +7,7 @@ use semver::Version;
 use serde::Deserialize;
 
 use super::attached::blob;
+use super::moves::Named;
 use super::referrer::{Artifact, Attachment, empty};
 use super::{Destination, Published, Remote, moves, readback};
 use crate::config::Repository;
@@ -15,7 +16,7 @@ use crate::oci::Digest;
 use crate::oci::spec::{Document, Manifest, parse};
 use crate::oci::store::{DOCUMENT_LIMIT, Store};
 use crate::plan::Plan;
-use crate::record::{self, FILE, MEDIA_TYPE, Record, ReleasedImage, ScanSummary};
+use crate::record::{self, FILE, MEDIA_TYPE, Record, ReleasedChart, ReleasedImage, ScanSummary};
 use crate::scan::Report;
 use crate::ui::Ui;
 
@@ -39,11 +40,12 @@ pub fn commit(
         destination: published.destination().to_owned(),
         tags: plan.tags.clone(),
         images: published.images().iter().map(|i| i.image().clone()).collect(),
+        chart: published.chart().cloned(),
         scan: ScanSummary::of(report),
     };
     let step = ui.step(format!("record {tag}"));
     if let Some(existing) = fetch(destination, &plan.record, tag)? {
-        if let Some(refusal) = moves::refusal(contradictions(&existing, &record.version, &record.images)) {
+        if let Some(refusal) = moves::refusal(contradictions(&existing, &record)) {
             return Err(refusal);
         }
         step.done("was there already");
@@ -59,21 +61,35 @@ pub fn commit(
 /// so another release of the same version may have come in between. Each release writes its version tags, then its
 /// record, and only then looks at both: of two releases with different content at least one sees the other's.
 fn settled(record: &Record, plan: &Plan, destination: &dyn Destination) -> Result<Record> {
-    let remotes = record.images.iter().map(|i| destination.remote(&i.repository)).collect::<Result<Vec<_>>>()?;
-    let indexes = record.images.iter().map(|image| image.index.digest);
-    let wanted: Vec<(&dyn Remote, Digest)> = remotes.iter().map(|remote| &**remote).zip(indexes).collect();
-    let (_, mut items) = moves::look(&wanted, plan)?;
+    let images = record.images.iter().map(|i| (&i.repository, record.tags.version.as_str(), i.index.digest));
+    let chart = record.chart.iter().map(|c| (&c.repository, c.tag.as_str(), c.manifest.digest));
+    let all: Vec<_> = images.chain(chart).collect();
+    let remotes = all.iter().map(|(repository, ..)| destination.remote(repository)).collect::<Result<Vec<_>>>()?;
+    let named =
+        all.iter().zip(&remotes).map(|((_, tag, digest), remote)| Named { remote: &**remote, tag, digest: *digest });
+    let (_, mut items) = moves::look(&named.collect::<Vec<_>>(), &plan.version)?;
     let kept = fetch(destination, &plan.record, &plan.tags.version)?.ok_or_else(|| {
         let message = format!("{} does not have the record that was just written", destination.describe());
         Error::new(readback::trouble(destination), message).hint("run the same command again")
     })?;
-    items.extend(contradictions(&kept, &record.version, &record.images));
+    items.extend(contradictions(&kept, record));
     moves::refusal(items).map_or(Ok(kept), Err)
 }
 
-/// How `record` contradicts a release of `version` made of `images`.
-pub(super) fn contradictions(record: &Record, version: &Version, images: &[ReleasedImage]) -> Vec<Item> {
-    let different = record.differences(version, images.iter().map(ReleasedImage::identity));
+/// How `there` contradicts `ours`.
+fn contradictions(there: &Record, ours: &Record) -> Vec<Item> {
+    compare(there, &ours.version, &ours.images, ours.chart.as_ref())
+}
+
+/// How `record` contradicts a release of `version` made of `images` and `chart`.
+pub(super) fn compare(
+    record: &Record,
+    version: &Version,
+    images: &[ReleasedImage],
+    chart: Option<&ReleasedChart>,
+) -> Vec<Item> {
+    let chart = chart.map(|chart| (&chart.repository, chart.manifest.digest));
+    let different = record.differences(version, images.iter().map(ReleasedImage::identity), chart);
     different.into_iter().map(moves::item).collect()
 }
 

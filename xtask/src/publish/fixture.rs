@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Destination, Published};
 use crate::build::{Built, BuiltImage, BuiltPlatform};
+use crate::chart::Packed;
+use crate::chart::fixture::packed;
 use crate::config::Config;
 use crate::error::Result;
 use crate::oci::spec::{
@@ -85,11 +87,20 @@ impl Place {
     }
 }
 
-/// Publishes, then commits the record.
+/// Packs a chart and publishes, then commits the record.
 pub(crate) fn release(scanned: &Scanned, store: &Store, destination: &dyn Destination) -> Result<(Published, Record)> {
+    release_packed(&packed(scanned, store)?, store, destination)
+}
+
+/// The same with a chart, or none, that is packed already.
+pub(crate) fn release_packed(
+    packed: &Packed<'_>,
+    store: &Store,
+    destination: &dyn Destination,
+) -> Result<(Published, Record)> {
     let ui = Ui::silent();
-    let published = super::publish(scanned, store, destination, &ui)?;
-    let record = super::commit(&published, scanned.report(), store, destination, &ui)?;
+    let published = super::publish(packed, store, destination, &ui)?;
+    let record = super::commit(&published, packed.scanned().report(), store, destination, &ui)?;
     Ok((published, record))
 }
 

@@ -1,6 +1,6 @@
-//! Publish: a scanned build becomes visible, by one protocol for registries and for layouts on disk.
+//! Publish: a scanned build and its chart become visible, by one protocol for registries and for layouts on disk.
 //!
-//! Takes `&Scanned`, gives [`Published`]. Tags are set only after everything has been read back and verified.
+//! Takes `&Packed`, gives [`Published`]. Tags are set only after everything has been read back and verified.
 
 pub mod attached;
 pub mod attachments;

@@ -8,7 +8,8 @@ use semver::Version;
 use serde::Serialize;
 
 use super::{Destination, Remote, commit, tags};
-use crate::build::{Built, BuiltImage};
+use crate::build::BuiltImage;
+use crate::chart::{Chart, Packed};
 use crate::error::{Class, Error, Item, Result};
 use crate::oci::Digest;
 use crate::oci::spec::Document;
@@ -87,6 +88,9 @@ pub struct TagMoves {
     pub destination: String,
     /// In the order of the plan.
     pub images: Vec<ImageMoves>,
+    /// The Helm chart's one tag.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chart: Option<ImageMoves>,
     /// How the version's record, where it has one already, contradicts this release.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub contradictions: Vec<String>,
@@ -100,64 +104,97 @@ impl TagMoves {
             image.tags.iter().filter(of).map(|m| conflict(&image.repository, m)).collect::<Vec<_>>()
         };
         let recorded = self.contradictions.iter().cloned().map(item);
-        refusal(self.images.iter().flat_map(refused).chain(recorded).collect())
+        refusal(self.images.iter().chain(&self.chart).flat_map(refused).chain(recorded).collect())
     }
 }
 
-/// What a release of `built` would do to the tags at `destination`, which stays as it is.
-pub fn moves<'a>(built: &'a Built, destination: &dyn Destination) -> Result<TagMoves> {
+/// What a release of `packed` would do to the tags at `destination`, which stays as it is.
+pub fn moves<'a>(packed: &'a Packed<'_>, destination: &dyn Destination) -> Result<TagMoves> {
+    let (built, plan) = (packed.built(), &packed.built().plan);
     let images = pool::map(&built.images, REPOSITORIES, |image| {
         let remote = destination.remote(&image.plan.repository)?;
-        let version = version_tag(&*remote, &image.index.digest, &built.plan)?;
-        let floating = floating_tags(&*remote, &image.index.digest, &built.plan)?;
-        let tags = std::iter::once(version).chain(floating).collect();
+        let named = Named { remote: &*remote, tag: &plan.tags.version, digest: image.index.digest };
+        let floating = floating_tags(&*remote, &image.index.digest, plan)?;
+        let tags = std::iter::once(version_tag(&named, &plan.version)?).chain(floating).collect();
         Ok(ImageMoves { name: image.plan.name.clone(), repository: remote.name(), tags })
     })?;
-    let record = commit::fetch(destination, &built.plan.record, &built.plan.tags.version)?;
+    let record = commit::fetch(destination, &plan.record, &plan.tags.version)?;
     let identity =
         |i: &'a BuiltImage| Identity { name: &i.plan.name, repository: &i.plan.repository, index: i.index.digest };
-    let contradictions = record.map(|r| r.differences(&built.plan.version, built.images.iter().map(identity)));
+    let wanted = packed.chart().map(|chart| (&chart.plan.repository, chart.manifest.digest));
+    let contradictions =
+        record.as_ref().map(|r| r.differences(&plan.version, built.images.iter().map(identity), wanted));
     let contradictions = contradictions.unwrap_or_default();
-    Ok(TagMoves { destination: destination.describe(), images, contradictions })
+    // What is finished without a chart stays without one.
+    let chart = packed.chart().filter(|_| record.is_none_or(|record| record.chart.is_some()));
+    let chart = chart.map(|chart| chart_moves(chart, plan, destination)).transpose()?;
+    Ok(TagMoves { destination: destination.describe(), images, chart, contradictions })
 }
 
-/// One image's repository and what its tags are to name.
+fn chart_moves(chart: &Chart, plan: &Plan, destination: &dyn Destination) -> Result<ImageMoves> {
+    let remote = destination.remote(&chart.plan.repository)?;
+    let named = Named { remote: &*remote, tag: &chart.plan.tag, digest: chart.manifest.digest };
+    let tags = vec![version_tag(&named, &plan.version)?];
+    Ok(ImageMoves { name: chart.plan.name.clone(), repository: remote.name(), tags })
+}
+
+/// What the tag of a version is to name.
+#[derive(Clone, Copy)]
+pub(super) struct Named<'a> {
+    pub(super) remote: &'a dyn Remote,
+    pub(super) tag: &'a str,
+    pub(super) digest: Digest,
+}
+
+/// A repository, the version's tag in it, and what that is to name.
 pub(super) struct Tagging<'a> {
     pub(super) remote: &'a dyn Remote,
-    pub(super) index: &'a Document,
+    pub(super) tag: &'a str,
+    pub(super) document: &'a Document,
 }
 
-/// Looks at the version tag of every repository; gives what each becomes, and an item for each that names something
+impl<'a> Tagging<'a> {
+    fn named(&self) -> Named<'a> {
+        Named { remote: self.remote, tag: self.tag, digest: self.document.descriptor.digest }
+    }
+}
+
+/// Looks at the version's tag of every repository; gives what each becomes, and an item for each that names something
 /// else.
-pub(super) fn look(all: &[(&dyn Remote, Digest)], plan: &Plan) -> Result<(Vec<TagMove>, Vec<Item>)> {
-    let moves = pool::map(all, REPOSITORIES, |(remote, index)| version_tag(*remote, index, plan))?;
+pub(super) fn look(all: &[Named<'_>], version: &Version) -> Result<(Vec<TagMove>, Vec<Item>)> {
+    let moves = pool::map(all, REPOSITORIES, |named| version_tag(named, version))?;
     let refused = all.iter().zip(&moves).filter(|(_, m)| m.action == Action::Refused);
-    let items = refused.map(|((remote, _), m)| conflict(&remote.name(), m)).collect();
+    let items = refused.map(|(named, m)| conflict(&named.remote.name(), m)).collect();
     Ok((moves, items))
 }
 
-fn check_versions(all: &[(&dyn Remote, Digest)], plan: &Plan) -> Result<Vec<TagMove>> {
-    let (moves, items) = look(all, plan)?;
+fn check_versions(all: &[Named<'_>], version: &Version) -> Result<Vec<TagMove>> {
+    let (moves, items) = look(all, version)?;
     refusal(items).map_or(Ok(moves), Err)
 }
 
-/// Sets all version tags, then the floating ones. Gives each repository's tags in the order of `all`.
-pub(super) fn apply(all: &[Tagging<'_>], plan: &Plan) -> Result<Vec<Vec<TagMove>>> {
-    let wanted: Vec<_> = all.iter().map(|t| (t.remote, t.index.descriptor.digest)).collect();
-    let versions = check_versions(&wanted, plan)?;
-    let missing: Vec<&Tagging<'_>> = all.iter().zip(&versions).filter(|(_, m)| m.changes()).map(|(t, _)| t).collect();
-    pool::map(&missing, REPOSITORIES, |t| t.remote.set_tag(&plan.tags.version, t.index))?;
-    // Another release of the same version may have come in between: whoever sees the other's digest says so.
-    if !missing.is_empty() {
-        check_versions(&wanted, plan)?;
+/// Sets the version's tag in every repository, the chart's last, then the floating tags of `images`. Gives each
+/// repository's tags, those of the chart last.
+pub(super) fn apply(images: &[Tagging<'_>], chart: Option<&Tagging<'_>>, plan: &Plan) -> Result<Vec<Vec<TagMove>>> {
+    let wanted: Vec<_> = images.iter().chain(chart).map(Tagging::named).collect();
+    let versions = check_versions(&wanted, &plan.version)?;
+    let missing: Vec<_> = images.iter().zip(&versions).filter(|(_, m)| m.changes()).map(|(t, _)| t).collect();
+    pool::map(&missing, REPOSITORIES, |t| t.remote.set_tag(t.tag, t.document))?;
+    if let Some(chart) = chart.filter(|_| versions.last().is_some_and(TagMove::changes)) {
+        chart.remote.set_tag(chart.tag, chart.document)?;
     }
-    let floating = pool::map(all, REPOSITORIES, |tagging| settle(tagging, plan))?;
+    // Another release of the same version may have come in between: whoever sees the other's digest says so.
+    if versions.iter().any(TagMove::changes) {
+        check_versions(&wanted, &plan.version)?;
+    }
+    let floating = pool::map(images, REPOSITORIES, |tagging| settle(tagging, plan))?;
+    let floating = floating.into_iter().chain(chart.map(|_| Vec::new()));
     Ok(versions.into_iter().zip(floating).map(|(version, floating)| [vec![version], floating].concat()).collect())
 }
 
-fn version_tag(remote: &dyn Remote, index: &Digest, plan: &Plan) -> Result<TagMove> {
-    let from = remote.resolve(&plan.tags.version)?.map(|d| d.digest);
-    let mut found = TagMove::new(&plan.tags.version, from, *index, &plan.version);
+fn version_tag(named: &Named<'_>, version: &Version) -> Result<TagMove> {
+    let from = named.remote.resolve(named.tag)?.map(|d| d.digest);
+    let mut found = TagMove::new(named.tag, from, named.digest, version);
     if found.action == Action::Moved {
         found.action = Action::Refused;
     }
@@ -188,7 +225,7 @@ fn floating_tags(remote: &dyn Remote, index: &Digest, plan: &Plan) -> Result<Vec
 
 /// Moves floating tags until a look at the repository finds nothing left to move.
 fn settle(tagging: &Tagging<'_>, plan: &Plan) -> Result<Vec<TagMove>> {
-    let Tagging { remote, index } = tagging;
+    let Tagging { remote, document: index, .. } = tagging;
     let mut made: Vec<TagMove> = Vec::new();
     for _ in 0..ROUNDS {
         let mut wanted = floating_tags(*remote, &index.descriptor.digest, plan)?;
@@ -201,7 +238,7 @@ fn settle(tagging: &Tagging<'_>, plan: &Plan) -> Result<Vec<TagMove>> {
             return Ok(wanted);
         }
         // A rival of the same version moves these tags back for as long as both go on: its version tag tells.
-        check_versions(&[(*remote, index.descriptor.digest)], plan)?;
+        check_versions(&[tagging.named()], &plan.version)?;
         for next in wanted.into_iter().filter(TagMove::changes) {
             set(tagging, &next)?;
             made.push(next);
@@ -212,7 +249,7 @@ fn settle(tagging: &Tagging<'_>, plan: &Plan) -> Result<Vec<TagMove>> {
 }
 
 fn set(tagging: &Tagging<'_>, next: &TagMove) -> Result<()> {
-    let Tagging { remote, index } = tagging;
+    let Tagging { remote, document: index, .. } = tagging;
     if next.to == index.descriptor.digest {
         return remote.set_tag(&next.tag, index);
     }

@@ -1,6 +1,6 @@
 //! The protocol, whatever the destination: upload by digest, read back, and only then tags.
 //!
-//! Takes [`Scanned`], gives [`Published`] by way of [`Uploaded`] and [`Verified`], each made only from the one before:
+//! Takes [`Packed`], gives [`Published`] by way of [`Uploaded`] and [`Verified`], each made only from the one before:
 //! what hasn't been read back can't be tagged. A run may be stopped anywhere and repeated: what is there is not sent
 //! again, and no tag ever names something incomplete. The destination is the only journal.
 
@@ -8,18 +8,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Serialize, Serializer};
 
-use super::moves::{self, Tagging};
-use super::readback::{self, Depth, Labels, Placed, Reading};
+use super::moves::{self, Named, Tagging};
+use super::readback::{self, Depth, Labels, Placed, PlacedChart, Reading};
 use super::referrer::{Artifact, Attachment, bare, empty};
 use super::{Action, Destination, Remote, TagMove, attachments, commit};
 use crate::build::{Built, BuiltImage, document};
+use crate::chart::{Chart, Packed};
 use crate::error::{Error, Result};
 use crate::oci::Digest;
 use crate::oci::spec::Descriptor;
 use crate::oci::store::Store;
 use crate::plan::Plan;
 use crate::pool;
-use crate::record::{Attached, ReleasedImage, ReleasedPlatform};
+use crate::record::{Attached, ReleasedChart, ReleasedImage, ReleasedPlatform};
 use crate::scan::Scanned;
 use crate::ui::{self, Ui};
 
@@ -28,14 +29,14 @@ const TRANSFERS: usize = 6;
 /// How many small requests are made side by side.
 const REQUESTS: usize = 8;
 
-/// Publishes `scanned` from `store`: uploads, reads back, tags. The record is still to be written ([`commit()`]).
+/// Publishes `packed` from `store`: uploads, reads back, tags. The record is still to be written ([`commit()`]).
 pub fn publish<'a>(
-    scanned: &'a Scanned,
+    packed: &'a Packed<'_>,
     store: &'a Store,
     destination: &'a dyn Destination,
     ui: &'a Ui,
 ) -> Result<Published> {
-    upload(scanned, store, destination, ui)?.verify()?.tag()
+    upload(packed, store, destination, ui)?.verify()?.tag()
 }
 
 /// What all states share.
@@ -47,11 +48,32 @@ struct Site<'a> {
     images: Vec<ReleasedImage>,
     /// In the order of `images`.
     remotes: Vec<Box<dyn Remote>>,
+    chart: Option<ChartSite>,
+}
+
+/// The chart and its repository.
+struct ChartSite {
+    chart: ReleasedChart,
+    remote: Box<dyn Remote>,
 }
 
 impl Site<'_> {
     fn placed(&self) -> Vec<Placed<'_>> {
         self.images.iter().zip(&self.remotes).map(|(image, remote)| Placed { image, remote: &**remote }).collect()
+    }
+
+    /// The tags of the version, and what they are to name.
+    fn named(&self) -> Vec<Named<'_>> {
+        let tag = self.plan.tags.version.as_str();
+        let images = self.images.iter().zip(&self.remotes);
+        let images = images.map(|(image, remote)| Named { remote: &**remote, tag, digest: image.index.digest });
+        images.chain(self.chart.iter().map(ChartSite::named)).collect()
+    }
+}
+
+impl ChartSite {
+    fn named(&self) -> Named<'_> {
+        Named { remote: &*self.remote, tag: &self.chart.tag, digest: self.chart.manifest.digest }
     }
 }
 
@@ -73,6 +95,7 @@ pub struct Verified<'a> {
 pub struct Published {
     plan: Plan,
     images: Vec<PublishedImage>,
+    chart: Option<ReleasedChart>,
     destination: String,
 }
 
@@ -85,18 +108,19 @@ pub struct PublishedImage {
     tags: Vec<TagMove>,
 }
 
-/// Uploads all blobs, then platform manifests, then indexes, then what is attached to them. A version tag or a record that names other
-/// content ends it before anything has changed (class tag conflict).
+/// Uploads all blobs, then platform manifests, then indexes, then what is attached to them and the chart. A version tag or
+/// a record that names other content ends it before anything has changed (class tag conflict).
 pub fn upload<'a>(
-    scanned: &'a Scanned,
+    packed: &'a Packed<'_>,
     store: &'a Store,
     destination: &'a dyn Destination,
     ui: &'a Ui,
 ) -> Result<Uploaded<'a>> {
-    let plan = &scanned.built().plan;
+    let (scanned, plan) = (packed.scanned(), &packed.built().plan);
     let images = released(scanned, store)?;
     let remotes = images.iter().map(|image| destination.remote(&image.repository)).collect::<Result<_>>()?;
-    let mut site = Site { plan, store, destination, ui, images, remotes };
+    let chart = packed.chart().map(|chart| chart_site(released_chart(chart), destination)).transpose()?;
+    let mut site = Site { plan, store, destination, ui, images, remotes, chart };
     let finished = preflight(&mut site)?;
     let sent = [send_blobs(&site)?, send_manifests(&site)?].contains(&true);
     // A finished release was read back to the last byte when it was made; when nothing of it is missing now, its layers
@@ -138,6 +162,23 @@ fn released(scanned: &Scanned, store: &Store) -> Result<Vec<ReleasedImage>> {
     images.iter().map(image).collect()
 }
 
+fn released_chart(chart: &Chart) -> ReleasedChart {
+    let Chart { plan, manifest, config, archive } = chart;
+    ReleasedChart {
+        repository: plan.repository.clone(),
+        reference: plan.reference.clone(),
+        tag: plan.tag.clone(),
+        file: plan.file.clone(),
+        manifest: manifest.clone(),
+        config: config.clone(),
+        archive: archive.clone(),
+    }
+}
+
+fn chart_site(chart: ReleasedChart, destination: &dyn Destination) -> Result<ChartSite> {
+    Ok(ChartSite { remote: destination.remote(&chart.repository)?, chart })
+}
+
 /// Puts what is attached to `subject` into the store; gives what the record says of it.
 fn stored(attachments: &[Attachment], subject: &Descriptor, store: &Store) -> Result<Vec<Attached>> {
     let put = |attachment: &Attachment| {
@@ -150,20 +191,24 @@ fn stored(attachments: &[Attachment], subject: &Descriptor, store: &Store) -> Re
 }
 
 /// Refuses what would contradict an earlier release, all of it at once. Gives whether this very release is already
-/// complete. Where it has a record, that stays, so its word on what is attached counts.
+/// complete. Where it has a record, that stays, so its word on what is attached counts, and on whether there is a chart.
 fn preflight(site: &mut Site<'_>) -> Result<bool> {
-    let wanted: Vec<(&dyn Remote, Digest)> = site.placed().iter().map(|p| (p.remote, p.image.index.digest)).collect();
-    let (versions, mut items) = moves::look(&wanted, site.plan)?;
     let record = commit::fetch(site.destination, &site.plan.record, &site.plan.tags.version)?;
-    if let Some(record) = &record {
-        items.extend(commit::contradictions(record, &site.plan.version, &site.images));
+    let ours = site.chart.as_ref().map(|site| &site.chart);
+    let contradictions = record.as_ref().map(|r| commit::compare(r, &site.plan.version, &site.images, ours));
+    if record.as_ref().is_some_and(|record| record.chart.is_none()) && site.chart.take().is_some() {
+        site.ui.note(&format!("{} was released without a chart, and stays so", site.plan.tags.version));
     }
+    let (versions, mut items) = moves::look(&site.named(), &site.plan.version)?;
+    items.extend(contradictions.into_iter().flatten());
     if let Some(refusal) = moves::refusal(items) {
         return Err(refusal);
     }
     let Some(record) = record else { return Ok(false) };
     site.images = record.images;
+    site.chart = record.chart.map(|chart| chart_site(chart, site.destination)).transpose()?;
     fetch_attached(site)?;
+    fetch_chart(site)?;
     Ok(versions.iter().all(|m| m.action == Action::Already))
 }
 
@@ -186,6 +231,20 @@ fn fetch_attached(site: &Site<'_>) -> Result<()> {
     .map(drop)
 }
 
+/// The same for the chart, which this run may not have packed.
+fn fetch_chart(site: &Site<'_>) -> Result<()> {
+    let Some(ChartSite { chart, remote }) = &site.chart else { return Ok(()) };
+    for blob in [&chart.config, &chart.archive] {
+        if !can_be_sent(site.store, blob) && remote.has_blob(blob)? {
+            site.store.copy_in(blob, remote.blob(blob)?)?;
+        }
+    }
+    match can_be_sent(site.store, &chart.manifest) {
+        true => Ok(()),
+        false => remote.manifest(&chart.manifest.digest)?.map_or(Ok(()), |manifest| site.store.put(&manifest)),
+    }
+}
+
 /// All that is attached to an image's manifests.
 fn recorded(image: &ReleasedImage) -> impl Iterator<Item = &Attached> {
     image.platforms.iter().flat_map(ReleasedPlatform::attached).chain(&image.attachments)
@@ -199,7 +258,10 @@ fn send_blobs(site: &Site<'_>) -> Result<bool> {
         let all = parts.chain(documents).cloned().chain([empty().descriptor]);
         blobs.extend(all.map(|blob| ((at, blob.digest), (remote, blob))));
     }
-    let blobs: Vec<_> = blobs.into_values().collect();
+    let chart =
+        site.chart.iter().flat_map(|c| [&c.chart.config, &c.chart.archive].map(|blob| (&*c.remote, blob.clone())));
+    let chart = chart.filter(|(_, blob)| can_be_sent(site.store, blob));
+    let blobs: Vec<_> = blobs.into_values().chain(chart).collect();
     let there = pool::map(&blobs, REQUESTS, |(remote, blob)| remote.has_blob(blob))?;
     let mut missing: Vec<_> = blobs.iter().zip(there).filter(|(_, there)| !there).map(|(blob, _)| blob).collect();
     missing.sort_by_key(|(_, blob)| std::cmp::Reverse(blob.size));
@@ -222,7 +284,12 @@ fn send_manifests(site: &Site<'_>) -> Result<bool> {
     // One subject's referrers one after another: where a registry has no referrers API, they share one list.
     let subjects = subjects(&placed);
     let done = pool::map(&subjects, REQUESTS, |subject| send_attached(site, subject))?;
-    Ok(sent | done.contains(&true))
+    Ok(sent | done.contains(&true) | send_chart(site)?)
+}
+
+fn send_chart(site: &Site<'_>) -> Result<bool> {
+    let chart = site.chart.as_ref().filter(|c| can_be_sent(site.store, &c.chart.manifest));
+    chart.map_or(Ok(false), |c| send(site, &*c.remote, &c.chart.manifest))
 }
 
 fn send(site: &Site<'_>, remote: &dyn Remote, descriptor: &Descriptor) -> Result<bool> {
@@ -285,7 +352,8 @@ impl<'a> Uploaded<'a> {
         let version = format!("v{}", site.plan.version);
         let labels = Labels { version: &version, revision: site.plan.source.revision.as_deref() };
         let reading = Reading { depth, labels, trouble: readback::trouble(site.destination) };
-        let found = readback::check(&site.placed(), &reading, site.ui)?;
+        let chart = site.chart.as_ref().map(|c| PlacedChart { chart: &c.chart, remote: &*c.remote });
+        let found = readback::check(&site.placed(), chart.as_ref(), &reading, site.ui)?;
         if found.is_empty() {
             return Ok(Verified { site });
         }
@@ -301,11 +369,17 @@ impl Verified<'_> {
     pub fn tag(self) -> Result<Published> {
         let site = self.site;
         let indexes = pool::map(&site.images, REQUESTS, |image| document(site.store, &image.index))?;
+        let tag = site.plan.tags.version.as_str();
+        let placed = site.remotes.iter().zip(&indexes);
         let tagging: Vec<Tagging<'_>> =
-            site.remotes.iter().zip(&indexes).map(|(remote, index)| Tagging { remote: &**remote, index }).collect();
-        let tags = moves::apply(&tagging, site.plan)?;
+            placed.map(|(remote, document)| Tagging { remote: &**remote, tag, document }).collect();
+        let manifest = site.chart.as_ref().map(|c| document(site.store, &c.chart.manifest)).transpose()?;
+        let chart = site.chart.as_ref().zip(manifest.as_ref());
+        let chart = chart.map(|(c, document)| Tagging { remote: &*c.remote, tag: &c.chart.tag, document });
+        let tags = moves::apply(&tagging, chart.as_ref(), site.plan)?;
         let images = site.images.into_iter().zip(tags).map(|(image, tags)| PublishedImage { image, tags }).collect();
-        Ok(Published { plan: site.plan.clone(), images, destination: site.destination.describe() })
+        let chart = site.chart.map(|site| site.chart);
+        Ok(Published { plan: site.plan.clone(), images, chart, destination: site.destination.describe() })
     }
 }
 
@@ -318,6 +392,11 @@ impl Published {
     /// In the order of the plan.
     pub fn images(&self) -> &[PublishedImage] {
         &self.images
+    }
+
+    /// The Helm chart.
+    pub fn chart(&self) -> Option<&ReleasedChart> {
+        self.chart.as_ref()
     }
 
     /// Where it is, for people.

@@ -9,13 +9,14 @@ use std::io::{self, Read};
 
 use super::referrer::{FORMATS, bare};
 use super::{Destination, Remote, attached};
+use crate::chart::{self, Metadata};
 use crate::error::{Class, Error, Item, Result};
 use crate::oci::Digest;
 use crate::oci::digest::Checked;
 use crate::oci::spec::{Descriptor, Document, ImageConfig, Index, Manifest, PlatformSpec, parse};
 use crate::oci::store::DOCUMENT_LIMIT;
 use crate::pool;
-use crate::record::{Attached, ReleasedImage, ReleasedPlatform};
+use crate::record::{Attached, ReleasedChart, ReleasedImage, ReleasedPlatform};
 use crate::ui::Ui;
 
 /// How many blobs are read side by side.
@@ -34,6 +35,14 @@ pub enum Depth {
 pub struct Placed<'a> {
     /// The image.
     pub image: &'a ReleasedImage,
+    /// Its repository.
+    pub remote: &'a dyn Remote,
+}
+
+/// The chart and where it should be.
+pub struct PlacedChart<'a> {
+    /// The chart.
+    pub chart: &'a ReleasedChart,
     /// Its repository.
     pub remote: &'a dyn Remote,
 }
@@ -67,11 +76,18 @@ enum Task<'a> {
     Platform(&'a dyn Remote, &'a ReleasedPlatform),
     Attached(&'a dyn Remote, Digest, &'a Attached),
     Index(&'a dyn Remote, &'a ReleasedImage),
+    Chart(&'a dyn Remote, &'a ReleasedChart),
 }
 
-/// Reads everything of `images` back; gives what doesn't agree, in the order of the images.
-pub fn check(images: &[Placed<'_>], reading: &Reading<'_>, ui: &Ui) -> Result<Vec<Item>> {
-    let tasks = tasks(images);
+/// Reads everything of `images` and `chart` back; gives what doesn't agree, in the order of the images.
+pub fn check(
+    images: &[Placed<'_>],
+    chart: Option<&PlacedChart<'_>>,
+    reading: &Reading<'_>,
+    ui: &Ui,
+) -> Result<Vec<Item>> {
+    let mut tasks = tasks(images);
+    tasks.extend(chart.map(|placed| Task::Chart(placed.remote, placed.chart)));
     let total = tasks.iter().map(bytes).sum();
     let step = ui.transfer("verify", total);
     let found = pool::map(&tasks, READS, |task| {
@@ -114,6 +130,7 @@ fn bytes(task: &Task<'_>) -> u64 {
         Task::Platform(_, platform) => platform.manifest.size + platform.config.size,
         Task::Attached(_, _, attached) => attached.artifact.size + attached.document.size,
         Task::Index(_, image) => image.index.size,
+        Task::Chart(_, chart) => chart.manifest.size + chart.config.size + chart.archive.size,
     }
 }
 
@@ -127,6 +144,7 @@ impl Reading<'_> {
             Task::Platform(remote, platform) => (remote, self.platform(*remote, platform)?),
             Task::Attached(remote, subject, attached) => (remote, self.attached(*remote, subject, attached)?),
             Task::Index(remote, image) => (remote, self.index(*remote, image)?),
+            Task::Chart(remote, chart) => (remote, self.chart(*remote, chart)?),
         };
         let item = |what: String| Item { what: format!("{}: {what}", remote.name()), fix: None };
         Ok(found.into_iter().map(item).collect())
@@ -187,6 +205,20 @@ impl Reading<'_> {
         };
         let content_is = self.small(remote, content, attached::LIMIT)?.and_then(names);
         found.extend(content_is.err().map(|why| format!("{format} document {}: {why}", content.digest)));
+        Ok(found)
+    }
+
+    fn chart(&self, remote: &dyn Remote, chart: &ReleasedChart) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        let manifest = document(remote, &chart.manifest)?.and_then(|bytes| json::<Manifest>("a manifest", &bytes));
+        let manifest = manifest.and_then(|m| check_parts(&m, &chart.config, std::slice::from_ref(&chart.archive)));
+        found.extend(manifest.err().map(|why| format!("chart manifest {}: {why}", chart.manifest.digest)));
+        let config = self.small(remote, &chart.config, DOCUMENT_LIMIT)?;
+        let config = config.and_then(|bytes| json::<Metadata>("a chart's metadata", &bytes));
+        let config = config.and_then(|metadata| check_metadata(&metadata, chart, &self.labels));
+        found.extend(config.err().map(|why| format!("chart config {}: {why}", chart.config.digest)));
+        let archive = self.small(remote, &chart.archive, chart::LIMIT)?;
+        found.extend(archive.err().map(|why| format!("chart archive {}: {why}", chart.archive.digest)));
         Ok(found)
     }
 
@@ -266,12 +298,24 @@ fn shown(platform: Option<&crate::oci::Platform>) -> String {
 }
 
 fn check_manifest(manifest: &Manifest, platform: &ReleasedPlatform) -> Found<()> {
-    let layers: Vec<_> = manifest.layers.iter().map(bare).collect();
-    let wanted: Vec<_> = platform.layers.iter().map(bare).collect();
-    if bare(&manifest.config) != bare(&platform.config) {
-        return Err(format!("its config is {}, not {}", manifest.config.digest, platform.config.digest));
+    check_parts(manifest, &platform.config, &platform.layers)
+}
+
+fn check_parts(manifest: &Manifest, config: &Descriptor, layers: &[Descriptor]) -> Found<()> {
+    if bare(&manifest.config) != bare(config) {
+        return Err(format!("its config is {}, not {}", manifest.config.digest, config.digest));
     }
-    (layers == wanted).then_some(()).ok_or_else(|| "its layers are not those of the release".to_owned())
+    let same = manifest.layers.iter().map(bare).eq(layers.iter().map(bare));
+    same.then_some(()).ok_or_else(|| "its layers are not those of the release".to_owned())
+}
+
+fn check_metadata(metadata: &Metadata, chart: &ReleasedChart, labels: &Labels<'_>) -> Found<()> {
+    let Metadata { name, version, .. } = metadata;
+    let wanted = chart.repository.name();
+    match name == wanted && labels.version.strip_prefix('v') == Some(version) {
+        true => Ok(()),
+        false => Err(format!("it is {name} {version}, the release's is {wanted} {}", labels.version)),
+    }
 }
 
 fn check_config(config: &ImageConfig, platform: &ReleasedPlatform, labels: &Labels<'_>) -> Vec<String> {

@@ -26,10 +26,13 @@ pub(super) fn check(folder: &Path, record: &Record) -> Result<(usize, Vec<Item>)
     }
     let (sums, mut found) = read_sums(&path)?;
     let entries: Vec<(&String, &Digest)> = sums.iter().collect();
-    let wrong = pool::map(&entries, pool::cores(), |(name, wanted)| check_file(folder, name, wanted))?;
+    let wrong = pool::map(&entries, pool::cores(), |(name, wanted)| check_file(folder, name, wanted, SUMS))?;
     found.extend(wrong.into_iter().flatten());
     found.extend(unlisted(folder, &sums)?);
     found.extend(check_record(folder, record)?);
+    if let Some(chart) = &record.chart {
+        found.extend(check_file(folder, &chart.bundled(), &chart.archive.digest, "the record")?);
+    }
     Ok((sums.len(), found))
 }
 
@@ -53,7 +56,7 @@ fn read_sums(path: &Path) -> Result<(BTreeMap<String, Digest>, Vec<Item>)> {
     Ok((sums, found))
 }
 
-fn check_file(folder: &Path, name: &str, wanted: &Digest) -> Result<Option<Item>> {
+fn check_file(folder: &Path, name: &str, wanted: &Digest, by: &str) -> Result<Option<Item>> {
     let path = folder.join(name);
     let file = match File::open(&path) {
         Ok(file) => file,
@@ -63,7 +66,7 @@ fn check_file(folder: &Path, name: &str, wanted: &Digest) -> Result<Option<Item>
         Err(e) => return Err(e).attempt(|| format!("read {}", path.display())),
     };
     let (actual, _) = Digest::of_reader(file).attempt(|| format!("read {}", path.display()))?;
-    Ok((actual != *wanted).then(|| item(format!("{} has digest {actual}, {SUMS} says {wanted}", path.display()))))
+    Ok((actual != *wanted).then(|| item(format!("{} has digest {actual}, {by} says {wanted}", path.display()))))
 }
 
 fn unlisted(folder: &Path, sums: &BTreeMap<String, Digest>) -> Result<Vec<Item>> {

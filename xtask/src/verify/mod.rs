@@ -5,6 +5,7 @@
 //! its own class. Changes nothing.
 
 mod bundle;
+mod chart;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use crate::config::Repository;
 use crate::error::{Class, Error, Item, Result};
 use crate::oci::Digest;
 use crate::plan::FloatingTag;
-use crate::publish::readback::{self, Depth, Labels, Placed, Reading};
+use crate::publish::readback::{self, Depth, Labels, Placed, PlacedChart, Reading};
 use crate::publish::{Destination, Remote, fetch};
 use crate::record::{Record, ReleasedImage};
 use crate::ui::Ui;
@@ -54,6 +55,8 @@ pub struct Verdict {
     pub attachments: usize,
     /// Distinct layers.
     pub layers: usize,
+    /// Helm charts, one at most.
+    pub charts: usize,
     /// Tags that name what they should.
     pub tags: usize,
     /// Files of the bundle.
@@ -77,8 +80,14 @@ pub fn verify(request: &Request<'_>, destination: &dyn Destination, ui: &Ui) -> 
         record.images.iter().zip(&remotes).map(|(image, remote)| Placed { image, remote: &**remote }).collect();
 
     let mut found = check_record(&record, request.tag);
-    found.extend(check_content(&record, &placed, destination, ui)?);
+    let chart = record.chart.as_ref().map(|chart| Ok::<_, Error>((chart, destination.remote(&chart.repository)?)));
+    let chart = chart.transpose()?;
+    let placed_chart = chart.as_ref().map(|(chart, remote)| PlacedChart { chart, remote: &**remote });
+    found.extend(check_content(&record, &placed, placed_chart.as_ref(), destination, ui)?);
     found.extend(pool::map(&placed, REPOSITORIES, |p| check_tags(&record, p))?.into_iter().flatten());
+    if let Some((chart, remote)) = &chart {
+        found.extend(chart::check(&record, chart, &**remote, readback::trouble(destination))?);
+    }
     let (pins, stale) = check_pins(&record, request.manifests);
     found.extend(stale);
     let mut files = 0;
@@ -105,7 +114,8 @@ fn verdict(record: &Record, destination: String, files: usize, pins: usize) -> V
         attachments: platforms().map(|p| p.attachments.len()).sum::<usize>()
             + record.images.iter().map(|i| i.attachments.len()).sum::<usize>(),
         layers: platforms().flat_map(|p| &p.layers).map(|l| l.digest).collect::<BTreeSet<Digest>>().len(),
-        tags: record.images.len() * (1 + record.tags.floating.len()),
+        charts: record.chart.iter().count(),
+        tags: record.images.len() * (1 + record.tags.floating.len()) + record.chart.iter().count(),
         files,
         pins,
     }
@@ -130,11 +140,17 @@ fn check_record(record: &Record, tag: &str) -> Vec<Item> {
     other.into_iter().chain(empty).chain(torn).collect()
 }
 
-fn check_content(record: &Record, placed: &[Placed<'_>], destination: &dyn Destination, ui: &Ui) -> Result<Vec<Item>> {
+fn check_content(
+    record: &Record,
+    placed: &[Placed<'_>],
+    chart: Option<&PlacedChart<'_>>,
+    destination: &dyn Destination,
+    ui: &Ui,
+) -> Result<Vec<Item>> {
     let version = format!("v{}", record.version);
     let labels = Labels { version: &version, revision: record.source.revision.as_deref() };
     let reading = Reading { depth: Depth::Bytes, labels, trouble: readback::trouble(destination) };
-    readback::check(placed, &reading, ui)
+    readback::check(placed, chart, &reading, ui)
 }
 
 /// The version's tag names the recorded index; a floating tag names a stable version of its range, this or a later one.

@@ -99,9 +99,10 @@ fn a_release_that_is_as_it_was_is_counted() -> Result<()> {
     let before = released.place.snapshot();
     let verdict = released.verify()?;
     assert_eq!(verdict.version, Version::new(1, 2, 0));
-    // Two images for two platforms, two formats, one layer of its own each and one that all share, four tags each.
-    let Verdict { images, platforms, sboms, layers, tags, attachments, .. } = verdict;
-    assert_eq!((images, platforms, sboms, layers, tags), (2, 4, 8, 5, 8));
+    // Two images for two platforms, two formats, one layer of its own each and one that all share, four tags each; a
+    // chart with one tag.
+    let Verdict { images, platforms, sboms, layers, tags, attachments, charts, .. } = verdict;
+    assert_eq!((images, platforms, sboms, layers, tags, charts), (2, 4, 8, 5, 9, 1));
     // A report, an extract and VEX a platform; a report and VEX an index.
     assert_eq!(attachments, 4 * 3 + 2 * 2);
     assert!(released.place.snapshot() == before, "verifying changes nothing");
@@ -141,6 +142,67 @@ fn a_missing_or_cut_blob_is_found_wherever_it_is_and_told_by_digest() -> Result<
         replace(&released.path(blob), &bytes[..bytes.len() - 1]);
         assert_told(&released.wrong(), &["goverse-node", &blob.digest.hex()]);
     }
+    Ok(())
+}
+
+#[test]
+fn a_chart_that_is_damaged_or_missing_is_told_by_digest() -> Result<()> {
+    let chart = Released::new()?.record.chart.unwrap();
+    for blob in [&chart.manifest, &chart.config, &chart.archive] {
+        let released = Released::new()?;
+        let path = released.place.blob("charts/goverse", &blob.digest);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[0] ^= 1;
+        replace(&path, &bytes);
+        assert_told(&released.wrong(), &["charts/goverse", &blob.digest.hex(), "hashes to"]);
+        std::fs::remove_file(&path).unwrap();
+        assert_told(&released.wrong(), &["charts/goverse", &blob.digest.hex(), "it isn't there"]);
+    }
+
+    let released = Released::new()?;
+    let index = released.place.root().join("charts/goverse/index.json");
+    let text = String::from_utf8(std::fs::read(&index).unwrap()).unwrap();
+    replace(&index, text.replace("\"1.2.0\"", "\"0.0.1\"").as_bytes());
+    assert_told(&released.wrong(), &["charts/goverse:1.2.0 names nothing"]);
+    Ok(())
+}
+
+#[test]
+fn a_chart_of_another_version_or_with_other_images_is_told() -> Result<()> {
+    let released = Released::new()?;
+    let (_, later) = released.place.release("1.3.0", "y")?;
+    let other = later.chart.unwrap();
+    released.rewrite(|record| record.chart = Some(other.clone()))?;
+    let found = released.wrong();
+    assert_told(&found, &["charts/goverse", &other.config.digest.hex(), "it is goverse 1.3.0"]);
+    for image in &released.record.images {
+        let wanted = format!("{}:v1.2.0@{}", image.repository, image.index.digest);
+        assert_told(&found, &[&other.manifest.digest.hex(), "values.yaml:", &wanted]);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_record_of_before_there_were_charts_still_verifies() -> Result<()> {
+    let released = Released::new()?;
+    released.rewrite(|record| record.chart = None)?;
+    let verdict = released.verify()?;
+    assert_eq!((verdict.charts, verdict.tags), (0, 8));
+    Ok(())
+}
+
+#[test]
+fn a_bundle_with_another_chart_than_the_release_s_is_told() -> Result<()> {
+    let released = Released::new()?;
+    let chart = released.record.chart.clone().unwrap();
+    let folder = bundle(&released, &[]);
+    let path = folder.path().join(chart.bundled());
+    std::fs::write(&path, "another").unwrap();
+    let sums = std::fs::read_to_string(folder.path().join("SHA256SUMS")).unwrap();
+    let sums = sums.replace(&chart.archive.digest.hex(), &Digest::of(b"another").hex());
+    std::fs::write(folder.path().join("SHA256SUMS"), sums).unwrap();
+    let found = wrong(released.bundled(folder.path(), &[]));
+    assert_told(&found, &["charts/goverse-1.2.0.tgz", "the record says", &chart.archive.digest.hex()]);
     Ok(())
 }
 
@@ -367,6 +429,9 @@ fn bundle(released: &Released, files: &[(&str, &str)]) -> tempfile::TempDir {
     let record = released.record.to_json().unwrap();
     let mut all: BTreeMap<&str, &[u8]> = files.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
     all.insert("release.json", &record);
+    let chart = released.record.chart.as_ref().unwrap();
+    let (name, archive) = (chart.bundled(), released.place.store.read(&chart.archive).unwrap_or_default());
+    all.insert(&name, &archive);
     let mut sums = String::new();
     for (name, bytes) in all {
         crate::fs::write(&folder.path().join(name), bytes).unwrap();
@@ -382,7 +447,7 @@ fn a_bundle_is_verified_file_by_file() -> Result<()> {
     let files = [("sbom/a.json", "{}"), ("k8s/node.yaml", "kind: Service\n")];
     let folder = bundle(&released, &files);
     crate::fs::write(&folder.path().join("SHA256SUMS.sig"), b"signature")?;
-    assert_eq!(released.bundled(folder.path(), &[])?.files, 3);
+    assert_eq!(released.bundled(folder.path(), &[])?.files, 4);
 
     crate::fs::write(&folder.path().join("sbom/a.json"), b"[]")?;
     crate::fs::write(&folder.path().join("k8s/stray.yaml"), b"")?;
@@ -405,7 +470,7 @@ fn a_bundle_without_a_readable_list_or_with_another_record_is_told() -> Result<(
         [&b"nonsense\n"[..], b"\xff\xfe\n", &format!("{}  ../release.json\n", "0".repeat(64)).into_bytes(), &good]
     {
         std::fs::write(&sums, [&good, bad].concat()).unwrap();
-        assert_told(&wrong(released.bundled(folder.path(), &[])), &["SHA256SUMS:2:"]);
+        assert_told(&wrong(released.bundled(folder.path(), &[])), &["SHA256SUMS:3:"]);
     }
     std::fs::remove_file(&sums).unwrap();
     assert_told(&wrong(released.bundled(folder.path(), &[])), &["SHA256SUMS is missing"]);

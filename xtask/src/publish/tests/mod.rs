@@ -1,3 +1,4 @@
+mod charts;
 mod faults;
 mod order;
 mod races;
@@ -37,12 +38,12 @@ impl Site {
 
     /// Repository → its layout.
     fn layouts(&self) -> BTreeMap<String, Layout> {
-        let Ok(folders) = std::fs::read_dir(self.root()) else { return BTreeMap::new() };
-        let layout = |entry: std::fs::DirEntry| {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            Some((name, Layout::find(&entry.path()).unwrap()?))
+        let entries = walkdir::WalkDir::new(self.root()).into_iter().filter_map(std::result::Result::ok);
+        let layout = |entry: walkdir::DirEntry| {
+            let name = entry.path().strip_prefix(self.root()).unwrap().to_string_lossy().into_owned();
+            Some((name, Layout::find(entry.path()).unwrap()?))
         };
-        folders.filter_map(|entry| layout(entry.unwrap())).collect()
+        entries.filter(|entry| entry.file_type().is_dir()).filter_map(layout).collect()
     }
 
     /// Repository and tag → what it names.
@@ -71,6 +72,8 @@ impl Site {
                         "{when}: {image} has no {tag} but there is a record"
                     );
                 }
+                let version = tag.trim_start_matches('v');
+                assert!(layouts["charts/goverse"].resolve(version)?.is_some(), "{when}: there is no chart {version}");
             }
         }
         Ok(())

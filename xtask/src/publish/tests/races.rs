@@ -3,6 +3,7 @@
 use std::sync::{Arc, Barrier, Mutex};
 
 use super::Site;
+use crate::chart::fixture::packed;
 use crate::error::{Class, Error, Result};
 use crate::publish::fixture::{Place, release};
 use crate::publish::meddled::{Meanwhile, Meddled, Watch};
@@ -96,7 +97,7 @@ fn interleave(
     let (store, destination) = (place.store.clone(), site.destination.clone());
     let tag = {
         let second = Arc::clone(second);
-        move || publish(&second, &store, &destination, &Ui::silent())
+        move || publish(&packed(&second, &store)?, &store, &destination, &Ui::silent())
     };
     let (store, destination, second) = (place.store.clone(), site.destination.clone(), Arc::clone(second));
     let finish = move |published: Result<_>| {

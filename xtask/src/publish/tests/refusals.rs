@@ -1,6 +1,7 @@
 //! Exit 8: a version that was released with other content.
 
 use super::Site;
+use crate::chart::fixture::packed;
 use crate::error::{Class, Result};
 use crate::oci::layout::Layout;
 use crate::publish::fixture::{self, Place, release};
@@ -13,7 +14,7 @@ fn a_version_tag_never_moves_and_a_refused_release_changes_nothing() -> Result<(
     release(&place.scanned("1.2.0", "one")?, &place.store, &site.destination)?;
     let before = site.snapshot();
     let other = place.scanned("1.2.0", "two")?;
-    let told = moves(other.built(), &site.destination)?;
+    let told = moves(&packed(&other, &place.store)?, &site.destination)?;
     let error = release(&other, &place.store, &site.destination).map(|_| ()).unwrap_err();
     assert_eq!(error.class(), Class::TagConflict);
     assert_eq!(error.class() as u8, 8);
@@ -23,7 +24,7 @@ fn a_version_tag_never_moves_and_a_refused_release_changes_nothing() -> Result<(
         let tag = format!("{}:v1.2.0", image.plan.repository);
         assert!(text.contains(&tag) && text.contains(&image.index.digest.hex()), "{tag}: {text}");
     }
-    assert!(told.images.iter().all(|i| i.tags[0].action == Action::Refused));
+    assert!(told.images.iter().chain(&told.chart).all(|i| i.tags[0].action == Action::Refused));
     assert_eq!(told.refusal().unwrap().to_string(), text, "a dry run says the same");
     Ok(())
 }
@@ -52,11 +53,11 @@ fn a_record_of_other_images_refuses_the_release_even_without_tags() -> Result<()
     std::fs::rename(elsewhere.root().join("goverse-release"), site.root().join("goverse-release")).unwrap();
     let before = site.snapshot();
     let other = place.scanned("1.2.0", "two")?;
-    let told = moves(other.built(), &site.destination)?;
+    let told = moves(&packed(&other, &place.store)?, &site.destination)?;
     let error = release(&other, &place.store, &site.destination).map(|_| ()).unwrap_err();
     assert_eq!(error.class(), Class::TagConflict);
     assert!(site.snapshot() == before);
-    assert_eq!(told.contradictions.len(), 2, "both images: {:?}", told.contradictions);
+    assert_eq!(told.contradictions.len(), 3, "both images and the chart: {:?}", told.contradictions);
     assert_eq!(told.refusal().unwrap().to_string(), error.to_string());
     Ok(())
 }
