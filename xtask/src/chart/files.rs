@@ -38,13 +38,12 @@ impl Files {
     /// The files of `folder`, pinned.
     pub(super) fn read(folder: &Path, pins: &PinPlan) -> Result<Files> {
         let rules = rules(folder)?;
-        let is_kept = |entry: &DirEntry| {
+        let is_left = |entry: &DirEntry| {
             let is_folder = entry.file_type().is_dir();
-            let name = below(folder, entry.path());
-            entry.depth() == 0
-                || !(is_folder && entry.file_name().to_string_lossy().starts_with('.'))
-                    && !rules.ignore(&name, is_folder)
+            let is_hidden = is_folder && entry.file_name().to_string_lossy().starts_with('.');
+            is_hidden || rules.ignore(&below(folder, entry.path()), is_folder)
         };
+        let is_kept = |entry: &DirEntry| entry.depth() == 0 || !is_left(entry);
         let mut found = Files::default();
         for entry in WalkDir::new(folder).sort_by_file_name().into_iter().filter_entry(is_kept) {
             let entry = entry.attempt(|| format!("list {}", folder.display()))?;

@@ -37,7 +37,7 @@ impl Rules {
             };
             let line = line.trim();
             if !line.is_empty() && !line.starts_with('#') {
-                rules.push(Rule::parse(line).map_err(|why| wrong(why))?);
+                rules.push(Rule::parse(line).map_err(wrong)?);
             }
         }
         rules.extend(Rule::parse(ALWAYS).ok());

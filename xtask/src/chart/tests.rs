@@ -14,6 +14,9 @@ const METADATA_TEXT: &str = "# Ours.\napiVersion: v2\nname: goverse\nversion: 0.
 const VALUES_TEXT: &str =
     "# Images.\nnode: {image: 'ghcr.io/example/goverse-node:v0'}\ngate:\n  image: goverse-gate # pinned\n";
 
+/// Name, mode and text of a file in an archive.
+type InArchive = (String, u32, String);
+
 /// A repository's folder of manifests, with a chart in it.
 struct Manifests {
     folder: tempfile::TempDir,
@@ -55,7 +58,7 @@ impl Manifests {
     }
 
     /// The chart of a release, with the archive's files.
-    fn packed(&self, released: &Released) -> Result<(Chart, Vec<(String, u32, String)>)> {
+    fn packed(&self, released: &Released) -> Result<(Chart, Vec<InArchive>)> {
         let scanned = released.scanned("1.2.0", "x")?;
         let (pinned, notes) = ([self.root()], self.folder.path().join("notes"));
         let place = Place { folder: &self.chart(), pinned: &pinned, notes: &notes };
