@@ -259,17 +259,27 @@ fn chart(config: &Config, version: &Version, destination: &Destination, override
     if chosen(config, overrides)?.len() < config.images.len() {
         return Ok(ChartChoice::Leave("it names images that --image leaves out".into()));
     }
-    let tag = version.to_string().replace('+', "_");
+    let tag = chart_tag(version);
     crate::oci::reference::check_tag(&tag).map_err(Error::usage)?;
     let name = repository.name().to_owned();
     Ok(ChartChoice::Release(ChartPlan {
         folder: config.chart_folder(&name),
         reference: named(config, destination, repository),
         repository: repository.clone(),
-        file: format!("{name}-{version}.tgz"),
+        file: chart_file(&name, version),
         name,
         tag,
     }))
+}
+
+/// A version as the tag of a chart (helm.sh, "Use OCI-based registries").
+pub fn chart_tag(version: &Version) -> String {
+    version.to_string().replace('+', "_")
+}
+
+/// What Helm calls the archive of a chart.
+pub fn chart_file(name: &str, version: &Version) -> String {
+    format!("{name}-{version}.tgz")
 }
 
 /// What `repository` is called by whoever pulls it: a folder of layouts holds what is going to the table's registry.

@@ -120,8 +120,9 @@ pub fn destination(plan: &Plan, destination: &dyn Destination, failures: &mut Fa
         failures.0.extend(refused.into_iter().flat_map(Error::into_items));
         return;
     }
-    for image in &plan.images {
-        let tags = destination.remote(&image.repository).and_then(|remote| remote.tags());
+    let chart = plan.chart.released().map(|chart| &chart.repository);
+    for repository in plan.images.iter().map(|image| &image.repository).chain(chart) {
+        let tags = destination.remote(repository).and_then(|remote| remote.tags());
         failures.keep(tags.map_err(|err| err.within(format!("{} can't be used", destination.describe()))));
     }
 }

@@ -13,7 +13,7 @@ use crate::error::{Context, Error, Result};
 use crate::oci::spec::{Descriptor, parse};
 use crate::oci::{Digest, Platform};
 use crate::pin::Target;
-use crate::plan::{SourceFacts, Tags};
+use crate::plan::{self, SourceFacts, Tags};
 use crate::scan::{Database, Report, Severity};
 
 /// The newest shape this program reads, and the one it writes.
@@ -62,8 +62,6 @@ pub struct ReleasedChart {
     pub reference: String,
     /// Its tag, which is the version as Helm wants it.
     pub tag: String,
-    /// Its archive's file name.
-    pub file: String,
     /// Its manifest.
     #[serde(flatten)]
     pub manifest: Descriptor,
@@ -90,13 +88,6 @@ pub struct ReleasedImage {
     pub attachments: Vec<Attached>,
     /// In the order of the plan.
     pub platforms: Vec<ReleasedPlatform>,
-}
-
-impl ReleasedChart {
-    /// Where a bundle has its archive, `charts/goverse-1.2.0.tgz`.
-    pub fn bundled(&self) -> String {
-        format!("charts/{}", self.file)
-    }
 }
 
 /// What makes an image the same image in two releases of one version.
@@ -224,6 +215,12 @@ impl Record {
             return Err(Error::failed(message).hint("use the xtask of a newer revision of this repository"));
         }
         parse(what, bytes)
+    }
+
+    /// The chart, and where a bundle has its archive, `charts/goverse-1.2.0.tgz`: named as Helm would.
+    pub fn bundled_chart(&self) -> Option<(&ReleasedChart, String)> {
+        let chart = self.chart.as_ref()?;
+        Some((chart, format!("charts/{}", plan::chart_file(chart.repository.name(), &self.version))))
     }
 
     /// What manifests are to refer to.

@@ -46,7 +46,8 @@ fn archive(chart: &ChartPlan, files: &Files, plan: &Plan, store: &Store, notes: 
         true => Ok(Descriptor::new(media::CONTENT, digest, size)),
         false => {
             let what = format!("the chart {} has {size} bytes packed, more than {LIMIT}", chart.folder.display());
-            Err(Error::usage(what).hint("leave files out by a .helmignore: Helm itself takes no larger one"))
+            Err(Error::usage(what)
+                .hint("leave files out by a .helmignore: Helm keeps a chart in a Secret, which holds no more"))
         }
     }
 }

@@ -349,8 +349,8 @@ fn bundle(
     publish::publish(packed, store, &layouts, &quiet)?;
     draft.sboms(packed.scanned().sboms())?;
     draft.scan(packed.scanned(), &job.files)?;
-    if let Some(chart) = &record.chart {
-        draft.file(&chart.bundled(), &store.read(&chart.archive)?)?;
+    if let Some((chart, file)) = record.bundled_chart() {
+        draft.file(&file, &store.read(&chart.archive)?)?;
     }
     for (from, path) in context.pin_folders(&job.config).iter().zip(&job.config.pin.paths) {
         pins.write_into(from, &draft.folder().join(path.as_path()))?;

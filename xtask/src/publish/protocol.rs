@@ -168,7 +168,6 @@ fn released_chart(chart: &Chart) -> ReleasedChart {
         repository: plan.repository.clone(),
         reference: plan.reference.clone(),
         tag: plan.tag.clone(),
-        file: plan.file.clone(),
         manifest: manifest.clone(),
         config: config.clone(),
         archive: archive.clone(),

@@ -26,13 +26,11 @@ pub(super) fn check(folder: &Path, record: &Record) -> Result<(usize, Vec<Item>)
     }
     let (sums, mut found) = read_sums(&path)?;
     let entries: Vec<(&String, &Digest)> = sums.iter().collect();
-    let wrong = pool::map(&entries, pool::cores(), |(name, wanted)| check_file(folder, name, wanted, SUMS))?;
+    let wrong = pool::map(&entries, pool::cores(), |(name, wanted)| check_file(folder, name, wanted))?;
     found.extend(wrong.into_iter().flatten());
     found.extend(unlisted(folder, &sums)?);
     found.extend(check_record(folder, record)?);
-    if let Some(chart) = &record.chart {
-        found.extend(check_file(folder, &chart.bundled(), &chart.archive.digest, "the record")?);
-    }
+    found.extend(check_chart(folder, record, &sums));
     Ok((sums.len(), found))
 }
 
@@ -56,7 +54,7 @@ fn read_sums(path: &Path) -> Result<(BTreeMap<String, Digest>, Vec<Item>)> {
     Ok((sums, found))
 }
 
-fn check_file(folder: &Path, name: &str, wanted: &Digest, by: &str) -> Result<Option<Item>> {
+fn check_file(folder: &Path, name: &str, wanted: &Digest) -> Result<Option<Item>> {
     let path = folder.join(name);
     let file = match File::open(&path) {
         Ok(file) => file,
@@ -66,7 +64,7 @@ fn check_file(folder: &Path, name: &str, wanted: &Digest, by: &str) -> Result<Op
         Err(e) => return Err(e).attempt(|| format!("read {}", path.display())),
     };
     let (actual, _) = Digest::of_reader(file).attempt(|| format!("read {}", path.display()))?;
-    Ok((actual != *wanted).then(|| item(format!("{} has digest {actual}, {by} says {wanted}", path.display()))))
+    Ok((actual != *wanted).then(|| item(format!("{} has digest {actual}, {SUMS} says {wanted}", path.display()))))
 }
 
 fn unlisted(folder: &Path, sums: &BTreeMap<String, Digest>) -> Result<Vec<Item>> {
@@ -80,6 +78,15 @@ fn unlisted(folder: &Path, sums: &BTreeMap<String, Digest>) -> Result<Vec<Item>>
         }
     }
     Ok(names.iter().map(|name| item(format!("{} is not in {SUMS}", folder.join(name).display()))).collect())
+}
+
+/// The list has the chart of the release, and not another one.
+fn check_chart(folder: &Path, record: &Record, sums: &BTreeMap<String, Digest>) -> Option<Item> {
+    let (chart, name) = record.bundled_chart()?;
+    let (listed, wanted) = (sums.get(&name), chart.archive.digest);
+    let shown = listed.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+    let wrong = format!("{SUMS} says {shown} of {}, the record says {wanted}", folder.join(&name).display());
+    (listed != Some(&wanted)).then(|| item(wrong))
 }
 
 fn check_record(folder: &Path, record: &Record) -> Result<Option<Item>> {

@@ -9,13 +9,16 @@ use super::{item, names};
 use crate::chart::{LIMIT, VALUES, values};
 use crate::error::{Class, Item, Result};
 use crate::pin;
+use crate::plan;
 use crate::publish::Remote;
 use crate::publish::attached::blob;
 use crate::record::{Record, ReleasedChart};
 
 /// Checks `chart`; `trouble` is the class of a failed read.
 pub(super) fn check(record: &Record, chart: &ReleasedChart, remote: &dyn Remote, trouble: Class) -> Result<Vec<Item>> {
-    let mut found = Vec::new();
+    let wanted = plan::chart_tag(&record.version);
+    let of_itself = (chart.tag != wanted).then(|| format!("the record's chart has tag {}, not {wanted}", chart.tag));
+    let mut found: Vec<Item> = of_itself.map(item).into_iter().collect();
     match remote.resolve(&chart.tag)?.map(|d| d.digest) {
         Some(digest) if digest == chart.manifest.digest => {}
         other => found.push(names(remote, &chart.tag, other, &format!("the record says {}", chart.manifest.digest))),

@@ -174,6 +174,7 @@ fn a_chart_of_another_version_or_with_other_images_is_told() -> Result<()> {
     let other = later.chart.unwrap();
     released.rewrite(|record| record.chart = Some(other.clone()))?;
     let found = released.wrong();
+    assert_told(&found, &["the record's chart has tag 1.3.0, not 1.2.0"]);
     assert_told(&found, &["charts/goverse", &other.config.digest.hex(), "it is goverse 1.3.0"]);
     for image in &released.record.images {
         let wanted = format!("{}:v1.2.0@{}", image.repository, image.index.digest);
@@ -194,9 +195,9 @@ fn a_record_of_before_there_were_charts_still_verifies() -> Result<()> {
 #[test]
 fn a_bundle_with_another_chart_than_the_release_s_is_told() -> Result<()> {
     let released = Released::new()?;
-    let chart = released.record.chart.clone().unwrap();
+    let (chart, name) = released.record.bundled_chart().unwrap();
     let folder = bundle(&released, &[]);
-    let path = folder.path().join(chart.bundled());
+    let path = folder.path().join(name);
     std::fs::write(&path, "another").unwrap();
     let sums = std::fs::read_to_string(folder.path().join("SHA256SUMS")).unwrap();
     let sums = sums.replace(&chart.archive.digest.hex(), &Digest::of(b"another").hex());
@@ -429,8 +430,8 @@ fn bundle(released: &Released, files: &[(&str, &str)]) -> tempfile::TempDir {
     let record = released.record.to_json().unwrap();
     let mut all: BTreeMap<&str, &[u8]> = files.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
     all.insert("release.json", &record);
-    let chart = released.record.chart.as_ref().unwrap();
-    let (name, archive) = (chart.bundled(), released.place.store.read(&chart.archive).unwrap_or_default());
+    let (chart, name) = released.record.bundled_chart().unwrap();
+    let archive = released.place.store.read(&chart.archive).unwrap_or_default();
     all.insert(&name, &archive);
     let mut sums = String::new();
     for (name, bytes) in all {

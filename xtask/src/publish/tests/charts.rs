@@ -30,8 +30,8 @@ fn a_release_has_its_chart_under_the_version_and_nothing_else_there() -> Result<
 fn build_metadata_is_written_as_helm_wants_it() -> Result<()> {
     let place = Place::new();
     let (_, record) = place.release("2.0.0-rc.1+build.5", "x")?;
-    let chart = record.chart.expect("it has a chart");
-    assert_eq!((chart.tag.as_str(), chart.file.as_str()), ("2.0.0-rc.1_build.5", "goverse-2.0.0-rc.1+build.5.tgz"));
+    let (chart, file) = record.bundled_chart().expect("it has a chart");
+    assert_eq!((chart.tag.as_str(), file.as_str()), ("2.0.0-rc.1_build.5", "charts/goverse-2.0.0-rc.1+build.5.tgz"));
     Ok(())
 }
 
