@@ -18,14 +18,9 @@ fn release<'a>(to: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["release", "v1.2.0", "--json", "--to", to], &SKIP[..], more].concat()
 }
 
-/// Two small programs, and a chart that runs them.
 fn tiny_with_chart() -> Repo {
     let repo = Repo::tiny();
-    std::fs::create_dir_all(repo.path().join("k8s/helm/goverse/templates")).unwrap();
-    repo.write("k8s/helm/goverse/Chart.yaml", "apiVersion: v2\nname: goverse\nversion: 0.1.0 # set by a release\n");
-    repo.write("k8s/helm/goverse/values.yaml", "gate: {image: tiny-gate}\nnode: {image: tiny-node}\n");
-    repo.write("k8s/helm/goverse/templates/pods.yaml", "{{ range .Values }}---\nimage: {{ .image }}\n{{ end }}");
-    repo.commit("add a chart");
+    repo.add_chart();
     repo
 }
 

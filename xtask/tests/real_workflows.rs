@@ -36,6 +36,7 @@ fn line(workflow: &Workflow, job: &str, registry: &Registry) -> (String, Vec<(St
 /// A repository with a tagged version, as checked out by a release job.
 fn tagged() -> (Repo, GitHub) {
     let repo = Repo::tiny();
+    repo.add_chart();
     let github = GitHub::of(&repo);
     repo.write("source/web/index.html", "<!doctype html><title>second</title>\n");
     repo.commit("feat(web): say more (#12)");
@@ -79,7 +80,9 @@ fn the_release_job_releases_attaches_and_proposes_and_does_nothing_twice() {
     }
     assert_eq!(github.git(&["rev-parse", "main"]), before, "main is changed by the pull request alone");
     let changed = github.git(&["diff", "--name-only", "main", "release/pin-v1.2.0"]);
-    assert_eq!(changed.trim(), "k8s/workloads.yaml");
+    assert_eq!(changed.trim(), "k8s/helm/goverse/values.yaml\nk8s/workloads.yaml");
+    let chart = read(&tools::crane(), ["digest", &format!("{}/charts/goverse:1.2.0", registry.address())]);
+    assert!(github.read("summary").contains(chart.trim()), "{}", github.read("summary"));
     let author = github.git(&["show", "--no-patch", "--format=%an", "release/pin-v1.2.0"]);
     assert_eq!(author.trim(), "github-actions[bot]");
     assert!(github.read("summary").contains("https://github.example/pull/1"), "{}", github.read("summary"));

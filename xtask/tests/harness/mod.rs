@@ -86,6 +86,16 @@ when = \"never\"
         repo
     }
 
+    /// Adds a chart that runs both of the tiny programs.
+    pub(crate) fn add_chart(&self) {
+        let templates = self.path().join("k8s/helm/goverse/templates");
+        std::fs::create_dir_all(templates).expect("the folder can be made");
+        self.write("k8s/helm/goverse/Chart.yaml", "apiVersion: v2\nname: goverse\nversion: 0.1.0 # set by a release\n");
+        self.write("k8s/helm/goverse/values.yaml", "gate: {image: tiny-gate}\nnode: {image: tiny-node}\n");
+        self.write("k8s/helm/goverse/templates/pods.yaml", "{{ range .Values }}---\nimage: {{ .image }}\n{{ end }}");
+        self.commit("add a chart");
+    }
+
     /// Makes every program one with old dependencies, about which much is known.
     pub(crate) fn vulnerable(&self) {
         self.take("vulnerable");
