@@ -1,0 +1,242 @@
+//! A real Kubernetes of one node on this machine: from API server to kubelet, with enforced network policies. Needs root
+//! (by sudo, where the user isn't) and Debian's containerd, runc, containernetworking-plugins, iptables, ipset and jq.
+//!
+//! What Debian hasn't got is compiled from its module into the machine's cache, once a version: the first time takes
+//! a quarter of an hour. `cluster/` has the scripts that start and stop it; one runs at a time on a machine.
+
+use std::fs::File;
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use xtask::oci::Digest;
+use xtask::tools::machine_cache;
+use xtask::ui::Ui;
+
+use super::{buildkit, checkout, tools};
+
+/// Where the cluster's state is; its address and its bridges are fixed too.
+const STATE: &str = "/var/lib/goverse-cluster";
+/// How long a compilation may take on a slow machine.
+const COMPILATION: Duration = Duration::from_secs(60 * 60);
+/// How often a condition is looked at.
+const AGAIN: Duration = Duration::from_millis(300);
+
+/// A running cluster; it ends with this value.
+pub(crate) struct Cluster {
+    path: String,
+    _alone: File,
+}
+
+impl Cluster {
+    /// Starts a cluster that pulls from `registry` over plain HTTP, and waits until it runs pods.
+    pub(crate) fn start(registry: &str) -> Cluster {
+        let shelf = machine_cache().expect("the machine has a cache");
+        let mut path = std::env::join_paths(programs(&shelf)).expect("folders can be joined");
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
+        let alone = File::create(shelf.join("cluster-lock")).expect("the cache can be written");
+        alone.lock().expect("the lock can be waited for");
+        let cluster = Cluster { path: path.into_string().expect("UTF-8"), _alone: alone };
+        // A test that was killed has left its cluster.
+        cluster.script("down.sh", "");
+        cluster.script("up.sh", registry);
+        cluster
+    }
+
+    /// Runs a script as root, which has to succeed.
+    fn script(&self, name: &str, registries: &str) {
+        let user = super::read(Path::new("id"), ["-u"]);
+        let sudo: &[&str] = if user.trim() == "0" { &[] } else { &["sudo", "--non-interactive"] };
+        let line = [sudo, &["env"]].concat();
+        let (program, rest) = line.split_first().expect("env is there");
+        let output = Command::new(program)
+            .args(rest)
+            .args([format!("PATH={}", self.path), format!("CLUSTER_DIR={STATE}")])
+            .arg(format!("CLUSTER_REGISTRIES={registries}"))
+            .arg(folder().join(name))
+            .stdin(Stdio::null())
+            .output()
+            .expect("the script runs");
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// `kubectl ARGS` with `input`: what it wrote, or what it said when it failed. A warning of the server fails it.
+    pub(crate) fn ask(&self, args: &[&str], input: &str) -> Result<String, String> {
+        let mut kubectl = Command::new("kubectl")
+            .args(["--warnings-as-errors"])
+            .args(args)
+            .envs([("PATH", self.path.as_str()), ("KUBECONFIG", &format!("{STATE}/kubeconfig"))])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("kubectl runs");
+        let mut stdin = kubectl.stdin.take().expect("its input is piped");
+        // One that has failed early reads nothing, and says why.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        let output = kubectl.wait_with_output().expect("kubectl ends");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match output.status.success() {
+            true => Ok(text(&output.stdout)),
+            false => Err(text(&output.stdout) + &text(&output.stderr)),
+        }
+    }
+
+    /// `kubectl ARGS`, which has to succeed.
+    #[track_caller]
+    pub(crate) fn kubectl(&self, args: &[&str]) -> String {
+        self.give(args, "")
+    }
+
+    /// `kubectl ARGS` with `input`, which has to succeed.
+    #[track_caller]
+    pub(crate) fn give(&self, args: &[&str], input: &str) -> String {
+        self.ask(args, input).unwrap_or_else(|said| panic!("kubectl {args:?}: {said}"))
+    }
+
+    /// What a person would look at first, when a test has failed.
+    #[expect(clippy::print_stderr, reason = "shown with the failure")]
+    fn tell(&self) {
+        for what in ["pods --output=wide", "events --sort-by=.metadata.creationTimestamp"] {
+            let args: Vec<&str> = ["get", "--all-namespaces"].into_iter().chain(what.split(' ')).collect();
+            eprintln!("{}", self.ask(&args, "").unwrap_or_else(|said| said));
+        }
+    }
+
+    /// `kubectl get ARGS` as JSON.
+    #[track_caller]
+    pub(crate) fn get(&self, args: &[&str]) -> Value {
+        let said = self.kubectl(&[&["get", "--output=json"], args].concat());
+        serde_json::from_str(&said).expect("kubectl writes JSON")
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.tell();
+        }
+        self.script("down.sh", "");
+    }
+}
+
+/// Waits until `look` finds something; after `limit` the test has failed with what was seen last.
+#[track_caller]
+pub(crate) fn await_that<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
+    let start = Instant::now();
+    loop {
+        match look() {
+            Ok(found) => return found,
+            Err(seen) if start.elapsed() > limit => panic!("{what}: not within {limit:?}, but {seen}"),
+            Err(_) => std::thread::sleep(AGAIN),
+        }
+    }
+}
+
+/// One HTTP request over a connection of its own: the status and the body. The node's machine reaches pods and Services.
+pub(crate) fn http(method: &str, address: &str, path: &str, body: &str) -> Result<(u16, String), String> {
+    use std::io::Read;
+    const LIMIT: Duration = Duration::from_secs(25);
+    let said = |e: std::io::Error| format!("{address}: {e}");
+    let place = address.parse().map_err(|e| format!("{address}: {e}"))?;
+    let mut stream = TcpStream::connect_timeout(&place, LIMIT).map_err(said)?;
+    stream.set_read_timeout(Some(LIMIT)).map_err(said)?;
+    // 1.0, whose responses end with the connection and have no chunks.
+    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+        .map_err(said)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map_err(said)?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| format!("{address}: cut off: {answer:?}"))?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Ok((status.ok_or_else(|| format!("{address}: {head}"))?, body.to_owned()))
+}
+
+/// The modules and scripts.
+fn folder() -> PathBuf {
+    checkout().join("xtask/tests/harness/cluster")
+}
+
+/// The folders of all programs that Debian hasn't got.
+fn programs(shelf: &Path) -> Vec<PathBuf> {
+    let alone = |package: &str, version: &str| {
+        let version = version.parse().expect("a version");
+        let program = tools::go().install(shelf, package, &version, &Ui::new(false)).expect("it can be installed");
+        program.parent().expect("a program is in a folder").to_owned()
+    };
+    let version = "-X k8s.io/component-base/version";
+    let kubernetes = format!("-s -w {version}.gitVersion=v1.37.2 {version}.gitMajor=1 {version}.gitMinor=37");
+    vec![
+        compiled("kubernetes", &kubernetes, "tool"),
+        compiled("addons", "-s -w", "./..."),
+        etcd(),
+        alone("sigs.k8s.io/cri-tools/cmd/crictl", "1.37.0"),
+        alone("github.com/cloudnativelabs/kube-router/v2/cmd/kube-router", "2.1.0"),
+    ]
+}
+
+/// The folder of etcd's three programs, of the version that the manifests have.
+fn etcd() -> PathBuf {
+    let folder = compiled("etcd", "-s -w", "tool");
+    let (server, etcd) = (folder.join("server"), folder.join("etcd"));
+    if !etcd.is_file() {
+        std::os::unix::fs::symlink(server, &etcd).expect("the cache can be written");
+    }
+    folder
+}
+
+/// The folder of the programs of a module of ours, built once for its content and the toolchain.
+fn compiled(name: &str, ldflags: &str, packages: &str) -> PathBuf {
+    let (module, go) = (folder().join(name), tools::go());
+    let mut files: Vec<PathBuf> = walkdir::WalkDir::new(&module)
+        .into_iter()
+        .map(|entry| entry.expect("the module can be read"))
+        .filter(|entry| entry.file_type().is_file())
+        .map(walkdir::DirEntry::into_path)
+        .collect();
+    files.sort();
+    let mut content = format!("{ldflags}\n").into_bytes();
+    files.iter().for_each(|file| content.extend(std::fs::read(file).expect("the module can be read")));
+    let key = format!("{}-{}-{}", &Digest::of(&content).hex()[..16], go.toolchain(), std::env::consts::ARCH);
+    let shelf = machine_cache().expect("the machine has a cache").join(format!("cluster-{name}"));
+    let done = shelf.join(key);
+    if !done.is_dir() {
+        std::fs::create_dir_all(&shelf).expect("the cache can be written");
+        let beside = tempfile::Builder::new().prefix(".new-").tempdir_in(&shelf).expect("the cache can be written");
+        let (flags, out) = (format!("-ldflags={ldflags}"), format!("{}/", beside.path().display()));
+        let build = ["build", "-trimpath", "-buildvcs=false", &flags, "-o", &out, packages];
+        let built = go.run(&module, None, &build).and_then(|run| run.limit(COMPILATION).read(&Ui::new(false)));
+        built.expect("it compiles");
+        // Another run may have been faster; both made the same.
+        let _ = std::fs::rename(beside.path(), &done);
+    }
+    done
+}
+
+/// Puts an image of programs at `reference` of a registry and gives the reference by digest. Each program comes with its
+/// places in the image.
+pub(crate) fn image(reference: &str, programs: &[(&Path, &[&str])]) -> String {
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let archive = folder.path().join("image.tar");
+    let mut tar = tar::Builder::new(File::create(&archive).expect("the folder can be written"));
+    for (program, places) in programs {
+        for place in *places {
+            let program = program.canonicalize().expect("the program is there");
+            tar.append_path_with_name(program, place).expect("the program can be read");
+        }
+    }
+    tar.finish().expect("the folder can be written");
+    buildkit::image(reference, &archive, "linux/amd64", &["--env", "PATH=/usr/local/bin:/bin"])
+}
+
+/// An image of etcd with what Kubernetes' manifests run of it, where the official one has it.
+pub(crate) fn etcd_image(reference: &str) -> String {
+    let folder = etcd();
+    let programs = ["etcd", "etcdctl", "etcdutl"].map(|name| (folder.join(name), format!("usr/local/bin/{name}")));
+    let places = programs.each_ref().map(|(program, place)| (program.as_path(), [place.as_str()]));
+    image(reference, &places.each_ref().map(|(program, place)| (*program, place.as_slice())))
+}

@@ -1,0 +1,355 @@
+//! The manifests on a real Kubernetes: a release of the sample comes up, keeps its clients, and is restored.
+//!
+//! One cluster for all of it, so one test: each step goes on from the one before.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by them")]
+#![expect(clippy::print_stdout, reason = "the test has steps, and each takes its time")]
+
+mod harness;
+
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use harness::cluster::{Cluster, await_that, etcd_image, http, image};
+use harness::registry::Registry;
+use harness::{Repo, digests, tools};
+use serde_json::{Value, json};
+
+/// The definitions of the monitors and rules that `production` has.
+const OPERATOR: (&str, &str) = ("github.com/prometheus-operator/prometheus-operator", "0.85.0");
+/// Within this, a cluster has done what it was told.
+const SOON: Duration = Duration::from_secs(60);
+/// How long a node may take to see a new policy.
+const POLICY: Duration = Duration::from_secs(20);
+
+#[test]
+#[ignore = "needs root, containerd and Kubernetes, compiled through the module proxy: run by cargo xtask ci --all"]
+fn a_release_comes_up_keeps_its_clients_and_is_restored() {
+    let lab = Lab::start();
+    let start = Instant::now();
+    for (name, step) in [
+        ("every overlay and the chart is taken without a warning", Lab::is_taken as fn(&Lab)),
+        ("a release comes up by digest", Lab::comes_up),
+        ("a killed node is replaced", Lab::replaces_a_killed_node),
+        ("gates and nodes scale apart, and a budget refuses", Lab::scales_and_refuses),
+        ("a rollout loses no call", Lab::rolls),
+        ("production comes up behind its policies", Lab::runs_production),
+        ("a snapshot is restored", Lab::restores),
+    ] {
+        println!("{:>4} s: {name}", start.elapsed().as_secs());
+        step(&lab);
+    }
+}
+
+/// A cluster, the registry it pulls from, and a repository with a release.
+struct Lab {
+    cluster: Cluster,
+    registry: Registry,
+    repo: Repo,
+    etcd: String,
+    postgres: String,
+}
+
+impl Lab {
+    fn start() -> Lab {
+        let (registry, repo) = (Registry::start(), Repo::sample());
+        let cluster = std::thread::scope(|scope| {
+            let cluster = scope.spawn(|| Cluster::start(registry.address()));
+            release(&repo, &registry, "v1.2.0");
+            cluster.join().unwrap()
+        });
+        let etcd = etcd_image(&format!("{}/etcd:test", registry.address()));
+        // Of PostgreSQL's image, the backup of etcd runs `find`; the rest of it is left out.
+        let busybox = Path::new("/bin/busybox");
+        let postgres = image(&format!("{}/postgres:test", registry.address()), &[(busybox, &["usr/local/bin/find"])]);
+        Lab { cluster, registry, repo, etcd, postgres }
+    }
+
+    fn is_taken(&self) {
+        let (module, version) = OPERATOR;
+        let definitions = tools::module(module, version).join("example/prometheus-operator-crd");
+        for name in ["servicemonitors", "podmonitors", "prometheusrules"] {
+            let file = definitions.join(format!("monitoring.coreos.com_{name}.yaml")).display().to_string();
+            self.cluster.kubectl(&["apply", "--server-side", "--filename", &file]);
+            let definition = format!("customresourcedefinition/{name}.monitoring.coreos.com");
+            self.cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", &definition]);
+        }
+        // A dry run makes no namespace, and Pod Security says nothing in one that isn't there.
+        let namespace = self.repo.path().join("k8s/base/namespace.yaml").display().to_string();
+        self.cluster.kubectl(&["apply", "--filename", &namespace]);
+        for target in ["dev", "staging", "production", "chart/goverse"] {
+            let objects = self.repo.succeed(&["k8s", "render", target]).stdout;
+            assert!(objects.contains("kind: StatefulSet"), "{target}: {objects}");
+            self.cluster.give(&["apply", "--server-side", "--dry-run=server", "--filename=-"], &objects);
+        }
+    }
+
+    fn comes_up(&self) {
+        self.apply("dev", "v1.2.0", "");
+        self.settled();
+        let record = harness::read_json(&self.repo.path().join("dist/v1.2.0/release.json"));
+        for (name, digest) in digests(&record) {
+            for pod in self.pods(&format!("goverse-{name}")) {
+                let repository = format!("{}/goverse-{name}", self.registry.address());
+                assert_eq!(pod["spec"]["containers"][0]["image"], format!("{repository}:v1.2.0@{digest}"));
+                assert_eq!(pod["status"]["containerStatuses"][0]["imageID"], format!("{repository}@{digest}"));
+            }
+        }
+        for gate in self.pods("goverse-gate") {
+            let ready = http("GET", &format!("{}:9090", address(&gate)), "/ready", "").unwrap();
+            assert_eq!(ready.0, 200, "{ready:?}");
+        }
+        assert_eq!(self.join("ann").unwrap(), ["ann"]);
+        // No policy in `dev`: what `production` keeps out comes in here.
+        self.cluster.give(&["apply", "--filename=-"], STRANGER);
+        self.cluster.kubectl(&["wait", "--for=condition=Ready", "--timeout=60s", "pod/stranger"]);
+        for (app, port) in [("goverse-node", 50051), ("goverse-etcd", 2379)] {
+            self.stranger_reaches(&self.pods(app)[0], port).unwrap();
+        }
+    }
+
+    /// The only node is killed without a word to etcd, and the sample's objects with it.
+    fn replaces_a_killed_node(&self) {
+        assert_eq!(self.join("bob").unwrap(), ["ann", "bob"]);
+        self.kubectl(&["delete", "pod/goverse-node-0", "--grace-period=0", "--force"]);
+        await_that("a new node answers", SOON, || match self.join("bob")? {
+            members if members == ["bob"] => Ok(()),
+            members => Err(format!("the old one did: {members:?}")),
+        });
+    }
+
+    fn scales_and_refuses(&self) {
+        let running = || (self.pods("goverse-node").len(), self.pods("goverse-gate").len());
+        self.kubectl(&["scale", "statefulset/goverse-node", "--replicas=2"]);
+        self.settled();
+        assert_eq!(running(), (2, 1));
+        self.kubectl(&["scale", "deployment/goverse-gate", "--replicas=2"]);
+        self.settled();
+        assert_eq!(running(), (2, 2));
+        self.evict("goverse-node-1").unwrap();
+        let refused = self.evict("goverse-node-0").unwrap_err();
+        assert!(refused.contains("disruption budget"), "{refused}");
+        self.settled();
+        await_that("the evicted node is back", SOON, || self.evict("goverse-node-0"));
+        self.settled();
+    }
+
+    /// A client that opens a connection a call loses none: gates and nodes leave what leads to them before they stop, and
+    /// finish the calls they have. What the members of a room were is lost: the sample keeps it in memory.
+    fn rolls(&self) {
+        self.repo.commit("take the pins");
+        release(&self.repo, &self.registry, "v1.2.1");
+        let (stop, gates) = (AtomicBool::new(false), self.gates());
+        let (calls, lost) = std::thread::scope(|scope| {
+            let client = scope.spawn(|| call_until(&gates, &stop));
+            let rolled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                self.apply(
+                    "dev",
+                    "v1.2.1",
+                    "replicas: [{name: goverse-node, count: 2}, {name: goverse-gate, count: 2}]",
+                );
+                self.settled();
+            }));
+            stop.store(true, Ordering::Relaxed);
+            let counted = client.join().unwrap();
+            rolled.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            counted
+        });
+        for app in ["goverse-node", "goverse-gate"] {
+            let images = self.pods(app).into_iter().map(|pod| pod["spec"]["containers"][0]["image"].to_string());
+            assert!(images.clone().all(|image| image.contains(":v1.2.1@")), "{:?}", images.collect::<Vec<_>>());
+        }
+        assert!(calls > 100, "only {calls} calls");
+        assert_eq!(lost, Vec::<String>::new(), "of {calls} calls");
+    }
+
+    fn runs_production(&self) {
+        self.delete("dev");
+        self.apply("production", "v1.2.1", ONE_MACHINE);
+        // The autoscalers give their lower bounds without having measured anything.
+        for (app, least) in [("goverse-node", 3), ("goverse-gate", 2), ("goverse-etcd", 3)] {
+            await_that(app, SOON, || match self.pods(app).len() {
+                found if found == least => Ok(()),
+                found => Err(format!("there are {found}")),
+            });
+        }
+        self.settled();
+        // By a gate, which the policies let reach nodes, as they let these reach etcd.
+        assert_eq!(self.join("ann").unwrap(), ["ann"]);
+        self.stranger_reaches(&self.pods("goverse-gate")[0], 60051).unwrap();
+        for (app, port) in [("goverse-node", 50051), ("goverse-node", 8080), ("goverse-etcd", 2379)] {
+            let pod = &self.pods(app)[0];
+            await_that("the policy holds", POLICY, || match self.stranger_reaches(pod, port) {
+                Ok(()) => Err(format!("a stranger reaches {app}:{port}")),
+                Err(_) => Ok(()),
+            });
+            // From the machine it is reached: the port is open, and the policy is what keeps the stranger out.
+            TcpStream::connect(format!("{}:{port}", address(pod))).unwrap();
+        }
+    }
+
+    /// As docs/kubernetes.md says.
+    fn restores(&self) {
+        self.etcdctl(&["put", "/proof", "kept"]);
+        self.kubectl(&["create", "job", "--from=cronjob/goverse-etcd-backup", "by-hand"]);
+        self.kubectl(&["wait", "--for=condition=Complete", "--timeout=120s", "job/by-hand"]);
+        self.etcdctl(&["put", "/proof", "written after the backup"]);
+
+        self.kubectl(&["scale", "statefulset/goverse-node", "deployment/goverse-gate", "--replicas=0"]);
+        self.kubectl(&["scale", "statefulset/goverse-etcd", "--replicas=0"]);
+        self.kubectl(&[
+            "wait",
+            "--for=delete",
+            "--timeout=120s",
+            "pod",
+            "--selector=app.kubernetes.io/name=goverse-etcd",
+        ]);
+        let restore = self.repo.read("dist/v1.2.1/k8s/components/backup/restore-etcd.yaml");
+        let official = restore.lines().find_map(|line| line.trim().strip_prefix("image: ")).unwrap();
+        for member in ["0", "1", "2"] {
+            let name = format!("goverse-etcd-restore-{member}");
+            self.kubectl(&["delete", "pvc", &format!("data-goverse-etcd-{member}")]);
+            let restore = restore.replace("MEMBER", member).replace("SNAPSHOT", "by-hand.db");
+            self.cluster.give(&["apply", "--filename=-"], &restore.replace(official, &self.etcd));
+            let done = "--for=jsonpath={.status.phase}=Succeeded";
+            self.kubectl(&["wait", done, "--timeout=60s", &format!("pod/{name}")]);
+            self.kubectl(&["delete", "pod", &name]);
+        }
+        self.apply("production", "v1.2.1", ONE_MACHINE);
+        self.kubectl(&["rollout", "status", "--timeout=120s", "statefulset/goverse-etcd"]);
+        assert_eq!(self.etcdctl(&["get", "/proof", "--print-value-only"]).trim(), "kept");
+        let members = self.etcdctl(&["endpoint", "status", "--cluster", "--write-out=json"]);
+        assert_eq!(serde_json::from_str::<Value>(&members).unwrap().as_array().unwrap().len(), 3, "{members}");
+        self.kubectl(&["scale", "statefulset/goverse-node", "--replicas=3"]);
+        self.kubectl(&["scale", "deployment/goverse-gate", "--replicas=2"]);
+        self.settled();
+        assert_eq!(self.join("ann").unwrap(), ["ann"]);
+    }
+
+    /// `kubectl apply -k` of an overlay from a bundle, with images that can be had here in place of those that can't.
+    fn apply(&self, overlay: &str, version: &str, more: &str) {
+        let place = format!("target/live/{overlay}");
+        std::fs::create_dir_all(self.repo.path().join(&place)).unwrap();
+        let replaced = [("quay.io/coreos/etcd", &self.etcd), ("docker.io/library/postgres", &self.postgres)];
+        let images = replaced.map(|(official, ours)| {
+            let (name, digest) = ours.split_once('@').unwrap();
+            json!({"name": official, "newName": name.replace(":test", ""), "digest": digest})
+        });
+        let bundle = format!("../../../dist/{version}/k8s/overlays/{overlay}");
+        let text = format!("resources: [{bundle}]\nimages: {}\n{more}\n", json!(images));
+        self.repo.write(&format!("{place}/kustomization.yaml"), &text);
+        let place = self.repo.path().join(place).display().to_string();
+        self.cluster.kubectl(&["apply", "--kustomize", &place]);
+    }
+
+    fn delete(&self, overlay: &str) {
+        let place = self.repo.path().join("target/live").join(overlay).display().to_string();
+        self.cluster.kubectl(&["delete", "--kustomize", &place, "--timeout=120s"]);
+    }
+
+    /// Waits until every workload is what it was told to be.
+    fn settled(&self) {
+        for kind in ["statefulset", "deployment"] {
+            for one in self.cluster.get(&["--namespace=goverse", kind])["items"].as_array().unwrap() {
+                let name = format!("{kind}/{}", one["metadata"]["name"].as_str().unwrap());
+                self.kubectl(&["rollout", "status", "--timeout=180s", &name]);
+            }
+        }
+    }
+
+    fn kubectl(&self, args: &[&str]) -> String {
+        self.cluster.kubectl(&[&["--namespace=goverse"], args].concat())
+    }
+
+    fn etcdctl(&self, args: &[&str]) -> String {
+        self.kubectl(&[&["exec", "goverse-etcd-0", "--", "etcdctl"], args].concat())
+    }
+
+    /// The pods of a program that aren't on their way out.
+    fn pods(&self, app: &str) -> Vec<Value> {
+        let selector = format!("--selector=app.kubernetes.io/name={app}");
+        let pods = self.cluster.get(&["--namespace=goverse", "pods", &selector]);
+        let all = pods["items"].as_array().unwrap().iter();
+        all.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).cloned().collect()
+    }
+
+    fn evict(&self, pod: &str) -> Result<String, String> {
+        let eviction =
+            json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": "goverse"}});
+        let place = format!("/api/v1/namespaces/goverse/pods/{pod}/eviction");
+        self.cluster.ask(&["create", "--raw", &place, "--filename=-"], &eviction.to_string())
+    }
+
+    /// Where clients find gates: the address of their Service.
+    fn gates(&self) -> String {
+        let service = self.cluster.get(&["--namespace=goverse", "service", "goverse-gate"]);
+        format!("{}:8080", service["spec"]["clusterIP"].as_str().unwrap())
+    }
+
+    fn join(&self, user: &str) -> Result<Vec<String>, String> {
+        join(&self.gates(), user)
+    }
+
+    /// Whether a pod of another namespace gets a connection.
+    fn stranger_reaches(&self, pod: &Value, port: u16) -> Result<(), String> {
+        let connect = format!("timeout 3 nc {} {port} </dev/null", address(pod));
+        self.cluster.ask(&["exec", "stranger", "--", "sh", "-c", &connect], "").map(drop)
+    }
+}
+
+/// Publishes a version of the sample and leaves its bundle.
+fn release(repo: &Repo, registry: &Registry, version: &str) {
+    repo.succeed(&["release", version, "--to", registry.address(), "--skip-scan", "the scan has tests of its own"]);
+}
+
+fn address(pod: &Value) -> &str {
+    pod["status"]["podIP"].as_str().unwrap()
+}
+
+/// Lets a user into a room by a gate; gives who is there.
+fn join(gates: &str, user: &str) -> Result<Vec<String>, String> {
+    let user = json!({"user": user}).to_string();
+    let (status, body) = http("POST", gates, "/api/v1/objects/call/ChatRoom/lobby/Join", &user)?;
+    let answer: Value = serde_json::from_str(&body).map_err(|e| format!("{status} {body:?}: {e}"))?;
+    let members = answer["members"].as_array().ok_or_else(|| format!("{status} {body:?}"))?;
+    Ok(members.iter().map(|name| name.as_str().unwrap_or_default().to_owned()).collect())
+}
+
+/// Calls one after the other: how many there were, and what became of those that failed.
+fn call_until(gates: &str, stop: &AtomicBool) -> (usize, Vec<String>) {
+    let (mut calls, mut lost) = (0, Vec::new());
+    while !stop.load(Ordering::Relaxed) {
+        calls += 1;
+        lost.extend(join(gates, "ann").err());
+        // A person's pace, so that the client doesn't take the processors from those that it watches.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    (calls, lost)
+}
+
+/// A pod that has nothing to do with Goverse.
+const STRANGER: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: stranger, namespace: default}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+    - {name: shell, image: localhost/busybox:1, imagePullPolicy: Never, args: [sleep, infinity]}
+";
+
+/// What lets production into one small machine: fewer processors asked for, and no PostgreSQL, which isn't here.
+const ONE_MACHINE: &str = r"
+patches:
+  - target: {kind: (StatefulSet|Deployment), name: goverse-.*}
+    patch: |
+      - {op: replace, path: /spec/template/spec/containers/0/resources/requests/cpu, value: 10m}
+  - target: {kind: StatefulSet, name: goverse-postgres}
+    patch: |
+      $patch: delete
+      apiVersion: apps/v1
+      kind: StatefulSet
+      metadata: {name: goverse-postgres}
+";
