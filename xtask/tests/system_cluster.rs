@@ -294,8 +294,9 @@ impl Lab {
 
     /// Whether a pod of another namespace gets a connection.
     fn stranger_reaches(&self, pod: &Value, port: u16) -> Result<(), String> {
-        let connect = format!("timeout 3 nc {} {port} </dev/null", address(pod));
-        self.cluster.ask(&["exec", "stranger", "--", "sh", "-c", &connect], "").map(drop)
+        let port = port.to_string();
+        let connect = ["nc", "-w", "3", address(pod), &port, "-e", "/bin/true"];
+        self.cluster.ask(&[&["exec", "stranger", "--"], &connect[..]].concat(), "").map(drop)
     }
 }
 

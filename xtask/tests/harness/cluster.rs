@@ -168,8 +168,9 @@ fn programs(shelf: &Path) -> Vec<PathBuf> {
         let program = tools::go().install(shelf, package, &version, &Ui::new(false)).expect("it can be installed");
         program.parent().expect("a program is in a folder").to_owned()
     };
-    let version = "-X k8s.io/component-base/version";
-    let kubernetes = format!("-s -w {version}.gitVersion=v1.37.2 {version}.gitMajor=1 {version}.gitMinor=37");
+    let settings = [("gitVersion", "v1.37.2"), ("gitMajor", "1"), ("gitMinor", "37"), ("gitTreeState", "clean")];
+    let settings = settings.map(|(name, value)| format!(" -X k8s.io/component-base/version.{name}={value}"));
+    let kubernetes = format!("-s -w{}", settings.concat());
     vec![
         compiled("kubernetes", &kubernetes, "tool"),
         compiled("addons", "-s -w", "./..."),
