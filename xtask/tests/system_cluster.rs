@@ -74,7 +74,9 @@ impl Lab {
             let file = definitions.join(format!("monitoring.coreos.com_{name}.yaml")).display().to_string();
             self.cluster.kubectl(&["apply", "--server-side", "--filename", &file]);
             let definition = format!("customresourcedefinition/{name}.monitoring.coreos.com");
-            self.cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", &definition]);
+            // `wait` fails at once on what has no conditions yet.
+            let wait = ["wait", "--for=condition=Established", "--timeout=30s", &definition];
+            await_that("monitors can be made", SOON, || self.cluster.ask(&wait, ""));
         }
         // A dry run makes no namespace, and Pod Security says nothing in one that isn't there.
         let namespace = self.repo.path().join("k8s/base/namespace.yaml").display().to_string();

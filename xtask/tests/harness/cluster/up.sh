@@ -114,6 +114,9 @@ network() {
 	ip addr add "$NODE_IP/32" dev $NODE_BRIDGE
 	ip link set $NODE_BRIDGE up
 
+	# What still names a Service here came before kube-proxy knew it. Let out, it could get an answer from a network
+	# outside that answers anything, and a gRPC client would stay with that.
+	iptables -w -A FORWARD -d $SERVICE_CIDR -m comment --comment cluster-pods -j REJECT
 	iptables -w -A FORWARD -i $POD_BRIDGE -m comment --comment cluster-pods -j ACCEPT
 	iptables -w -A FORWARD -o $POD_BRIDGE -m comment --comment cluster-pods -j ACCEPT
 	iptables -w -t nat -A POSTROUTING -s $CLUSTER_CIDR ! -d $CLUSTER_CIDR \
