@@ -116,7 +116,8 @@ network() {
 
 	# What still names a Service here came before kube-proxy knew it. Let out, it could get an answer from a network
 	# outside that answers anything, and a gRPC client would stay with that.
-	iptables -w -A FORWARD -d $SERVICE_CIDR -m comment --comment cluster-pods -j REJECT
+	# In the table before the one in which kube-router accepts.
+	iptables -w -t mangle -A FORWARD -d $SERVICE_CIDR -m comment --comment cluster-pods -j DROP
 	iptables -w -A FORWARD -i $POD_BRIDGE -m comment --comment cluster-pods -j ACCEPT
 	iptables -w -A FORWARD -o $POD_BRIDGE -m comment --comment cluster-pods -j ACCEPT
 	iptables -w -t nat -A POSTROUTING -s $CLUSTER_CIDR ! -d $CLUSTER_CIDR \
