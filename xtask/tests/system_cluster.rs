@@ -1,4 +1,4 @@
-//! The manifests on a real Kubernetes: a release of the sample comes up, keeps its clients, and is restored.
+//! The manifests on a real Kubernetes: a release of the sample comes up and keeps its clients.
 //!
 //! One cluster for all of it, so one test: each step goes on from the one before.
 
@@ -8,11 +8,10 @@
 mod harness;
 
 use std::net::TcpStream;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use harness::cluster::{Cluster, await_that, etcd_image, http, image};
+use harness::cluster::{Cluster, await_that, etcd_image, http};
 use harness::registry::Registry;
 use harness::{Repo, digests, tools};
 use serde_json::{Value, json};
@@ -26,7 +25,7 @@ const POLICY: Duration = Duration::from_secs(20);
 
 #[test]
 #[ignore = "needs root, containerd and Kubernetes, compiled through the module proxy: run by cargo xtask ci --all"]
-fn a_release_comes_up_keeps_its_clients_and_is_restored() {
+fn a_release_comes_up_and_keeps_its_clients() {
     let lab = Lab::start();
     let start = Instant::now();
     for (name, step) in [
@@ -36,7 +35,6 @@ fn a_release_comes_up_keeps_its_clients_and_is_restored() {
         ("gates and nodes scale apart, and a budget refuses", Lab::scales_and_refuses),
         ("a rollout loses no call", Lab::rolls),
         ("production comes up behind its policies", Lab::runs_production),
-        ("a snapshot is restored", Lab::restores),
     ] {
         println!("{:>4} s: {name}", start.elapsed().as_secs());
         step(&lab);
@@ -49,7 +47,6 @@ struct Lab {
     registry: Registry,
     repo: Repo,
     etcd: String,
-    postgres: String,
 }
 
 impl Lab {
@@ -61,10 +58,7 @@ impl Lab {
             cluster.join().unwrap()
         });
         let etcd = etcd_image(&format!("{}/etcd:test", registry.address()));
-        // Of PostgreSQL's image, the backup of etcd runs `find`; the rest of it is left out.
-        let busybox = Path::new("/bin/busybox");
-        let postgres = image(&format!("{}/postgres:test", registry.address()), &[(busybox, &["usr/local/bin/find"])]);
-        Lab { cluster, registry, repo, etcd, postgres }
+        Lab { cluster, registry, repo, etcd }
     }
 
     fn is_taken(&self) {
@@ -192,55 +186,14 @@ impl Lab {
         }
     }
 
-    /// As docs/kubernetes.md says.
-    fn restores(&self) {
-        self.etcdctl(&["put", "/proof", "kept"]);
-        self.kubectl(&["create", "job", "--from=cronjob/goverse-etcd-backup", "by-hand"]);
-        self.kubectl(&["wait", "--for=condition=Complete", "--timeout=120s", "job/by-hand"]);
-        self.etcdctl(&["put", "/proof", "written after the backup"]);
-
-        self.kubectl(&["scale", "statefulset/goverse-node", "deployment/goverse-gate", "--replicas=0"]);
-        self.kubectl(&["scale", "statefulset/goverse-etcd", "--replicas=0"]);
-        self.kubectl(&[
-            "wait",
-            "--for=delete",
-            "--timeout=120s",
-            "pod",
-            "--selector=app.kubernetes.io/name=goverse-etcd",
-        ]);
-        let restore = self.repo.read("dist/v1.2.1/k8s/components/backup/restore-etcd.yaml");
-        let official = restore.lines().find_map(|line| line.trim().strip_prefix("image: ")).unwrap();
-        for member in ["0", "1", "2"] {
-            let name = format!("goverse-etcd-restore-{member}");
-            self.kubectl(&["delete", "pvc", &format!("data-goverse-etcd-{member}")]);
-            let restore = restore.replace("MEMBER", member).replace("SNAPSHOT", "by-hand.db");
-            self.cluster.give(&["apply", "--filename=-"], &restore.replace(official, &self.etcd));
-            let done = "--for=jsonpath={.status.phase}=Succeeded";
-            self.kubectl(&["wait", done, "--timeout=60s", &format!("pod/{name}")]);
-            self.kubectl(&["delete", "pod", &name]);
-        }
-        self.apply("production", "v1.2.1", ONE_MACHINE);
-        self.kubectl(&["rollout", "status", "--timeout=120s", "statefulset/goverse-etcd"]);
-        assert_eq!(self.etcdctl(&["get", "/proof", "--print-value-only"]).trim(), "kept");
-        let members = self.etcdctl(&["endpoint", "status", "--cluster", "--write-out=json"]);
-        assert_eq!(serde_json::from_str::<Value>(&members).unwrap().as_array().unwrap().len(), 3, "{members}");
-        self.kubectl(&["scale", "statefulset/goverse-node", "--replicas=3"]);
-        self.kubectl(&["scale", "deployment/goverse-gate", "--replicas=2"]);
-        self.settled();
-        assert_eq!(self.join("ann").unwrap(), ["ann"]);
-    }
-
     /// `kubectl apply -k` of an overlay from a bundle, with images that can be had here in place of those that can't.
     fn apply(&self, overlay: &str, version: &str, more: &str) {
         let place = format!("target/live/{overlay}");
         std::fs::create_dir_all(self.repo.path().join(&place)).unwrap();
-        let replaced = [("quay.io/coreos/etcd", &self.etcd), ("docker.io/library/postgres", &self.postgres)];
-        let images = replaced.map(|(official, ours)| {
-            let (name, digest) = ours.split_once('@').unwrap();
-            json!({"name": official, "newName": name.replace(":test", ""), "digest": digest})
-        });
+        let (name, digest) = self.etcd.split_once('@').unwrap();
+        let images = json!([{"name": "quay.io/coreos/etcd", "newName": name.replace(":test", ""), "digest": digest}]);
         let bundle = format!("../../../dist/{version}/k8s/overlays/{overlay}");
-        let text = format!("resources: [{bundle}]\nimages: {}\n{more}\n", json!(images));
+        let text = format!("resources: [{bundle}]\nimages: {images}\n{more}\n");
         self.repo.write(&format!("{place}/kustomization.yaml"), &text);
         let place = self.repo.path().join(place).display().to_string();
         self.cluster.kubectl(&["apply", "--kustomize", &place]);
@@ -263,10 +216,6 @@ impl Lab {
 
     fn kubectl(&self, args: &[&str]) -> String {
         self.cluster.kubectl(&[&["--namespace=goverse"], args].concat())
-    }
-
-    fn etcdctl(&self, args: &[&str]) -> String {
-        self.kubectl(&[&["exec", "goverse-etcd-0", "--", "etcdctl"], args].concat())
     }
 
     /// The pods of a program that aren't on their way out.
