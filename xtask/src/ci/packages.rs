@@ -9,20 +9,7 @@ use crate::error::{Context, Result};
 use crate::ui::Ui;
 
 /// What the tests called `system_*` run.
-const PACKAGES: &[&str] = &[
-    "busybox-static",
-    "containerd",
-    "containernetworking-plugins",
-    "ipset",
-    "iproute2",
-    "iptables",
-    "jq",
-    "openssl",
-    "procps",
-    "qemu-user-static",
-    "runc",
-    "skopeo",
-];
+const PACKAGES: &[&str] = &["busybox-static", "qemu-user-static", "runc", "skopeo"];
 
 /// Installs what is missing.
 pub(super) fn install(ui: &Ui) -> Result<()> {

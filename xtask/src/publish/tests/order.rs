@@ -178,6 +178,6 @@ fn a_finished_release_keeps_its_report_and_a_copy_of_it_has_the_same() -> Result
     copy.assert_sound("a copy")?;
     let request =
         crate::verify::Request { tag: "v1.2.0", record: &published.plan().record, bundle: None, manifests: &[] };
-    assert_eq!(crate::verify::verify(&request, &copy.destination, &crate::ui::Ui::silent())?.attachments, 14);
+    assert_eq!(crate::verify::verify(&request, &copy.destination, &crate::ui::Ui::silent())?.attachments, 16);
     Ok(())
 }

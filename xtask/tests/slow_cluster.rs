@@ -24,7 +24,7 @@ const SOON: Duration = Duration::from_secs(60);
 const POLICY: Duration = Duration::from_secs(20);
 
 #[test]
-#[ignore = "needs root, containerd and Kubernetes, compiled through the module proxy: run by cargo xtask ci --all"]
+#[ignore = "needs root, containerd and Kubernetes, compiled through the module proxy: run by hand, see CONTRIBUTING.md"]
 fn a_release_comes_up_and_keeps_its_clients() {
     let lab = Lab::start();
     let start = Instant::now();
