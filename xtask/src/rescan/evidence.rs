@@ -12,7 +12,7 @@ use crate::oci::spec::{Descriptor, annotation};
 use crate::publish::{attached, attachments};
 use crate::sbom::Format;
 use crate::scan::Report;
-use crate::scan::extract::{self, Extract};
+use crate::scan::extract::{self, Extract, Modules};
 use crate::scan::released::{Evidence, Sbom, Subject};
 use crate::ui::Ui;
 
@@ -39,9 +39,9 @@ pub(super) fn gather(image: &Image, part: &Part, trouble: Class, ui: &Ui) -> Res
     }
     let of = |kind: &'static str| Kind { image, part, trouble, listed: &listed, kind };
     let last = of(attachments::REPORT).last_report()?;
-    let documents = [of(cyclonedx).read()?, of(spdx).read()?];
-    let sboms = sboms(&documents)?;
-    let (evidence, pulled) = match evidence(of(extract::ARTIFACT_TYPE), &documents.concat())? {
+    let extracts = of(extract::ARTIFACT_TYPE).read()?;
+    let Listed { sboms, modules } = listed_in([of(cyclonedx), of(spdx)], extracts.is_empty())?;
+    let (evidence, pulled) = match evidence(&extracts, modules)? {
         Some(evidence) => (evidence, None),
         None => {
             let step = ui.step(format!("pull {} for {}: nothing is attached", image.remote.name(), part.platform));
@@ -66,33 +66,41 @@ pub(super) fn gather(image: &Image, part: &Part, trouble: Class, ui: &Ui) -> Res
     Ok(Gathered { subject, last, pulled })
 }
 
-/// All of one format, the first that has any: the other says the same.
-fn sboms(by_format: &[Vec<Document>; 2]) -> Result<Vec<Sbom>> {
-    for documents in by_format {
-        let mut found = Vec::new();
-        for (name, bytes) in documents {
-            found.extend(sbom::listing(name, bytes)?);
-        }
-        if !found.is_empty() {
-            return Ok(found);
-        }
-    }
-    Ok(Vec::new())
+/// What SBOMs say.
+#[derive(Default)]
+struct Listed {
+    /// All of one format, the first that has any.
+    sboms: Vec<Sbom>,
+    /// Of the first document that is a ground for a verdict.
+    modules: Option<Modules>,
 }
 
-fn evidence(extracts: Kind<'_>, sboms: &[Document]) -> Result<Option<Evidence>> {
-    let all = extracts.read()?;
-    if !all.is_empty() {
-        let unpack = |(what, bytes): &Document| Extract::unpack(what, bytes);
-        return Ok(Some(Evidence::Extracts(all.iter().map(unpack).collect::<Result<_>>()?)));
-    }
-    for (what, bytes) in sboms {
-        // One without Go modules, or without the version of the standard library, is no ground for a verdict.
-        if let Some(modules) = sbom::modules(what, bytes)? {
-            return Ok(Some(Evidence::Modules(modules)));
+/// Reads SBOMs, format by format: the second says the same as the first, and is read where that doesn't serve.
+fn listed_in(formats: [Kind<'_>; 2], wants_modules: bool) -> Result<Listed> {
+    let mut listed = Listed::default();
+    for documents in formats {
+        if !listed.sboms.is_empty() && (listed.modules.is_some() || !wants_modules) {
+            break;
+        }
+        let mut found = Vec::new();
+        for (name, bytes) in documents.read()? {
+            let (sbom, modules) = sbom::read(name, bytes)?;
+            found.extend(sbom);
+            listed.modules = listed.modules.or(modules);
+        }
+        if listed.sboms.is_empty() {
+            listed.sboms = found;
         }
     }
-    Ok(None)
+    Ok(listed)
+}
+
+fn evidence(extracts: &[Document], modules: Option<Modules>) -> Result<Option<Evidence>> {
+    if extracts.is_empty() {
+        return Ok(modules.map(Evidence::Modules));
+    }
+    let unpack = |(what, bytes): &Document| Extract::unpack(what, bytes);
+    Ok(Some(Evidence::Extracts(extracts.iter().map(unpack).collect::<Result<_>>()?)))
 }
 
 /// The attachments of one type.

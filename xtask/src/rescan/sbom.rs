@@ -45,27 +45,28 @@ struct Reference {
     reference_locator: String,
 }
 
-/// The modules that `bytes` names; `None` when it has none, or doesn't say which standard library is linked. `what`
-/// names it in errors.
-pub(super) fn modules(what: &str, bytes: &[u8]) -> Result<Option<Modules>> {
-    let document: Document = parse(what, bytes)?;
-    let mut modules: Vec<_> = document.named().into_iter().filter_map(|(name, purl)| module(name, purl)).collect();
-    modules.sort();
-    modules.dedup();
-    let Some(at) = modules.iter().position(|(path, _)| path == STDLIB) else { return Ok(None) };
-    let (_, go) = modules.remove(at);
-    let go = go.trim_start_matches("go").trim_start_matches('v').to_owned();
-    Ok(Some(Modules { modules, go }))
-}
-
-/// The document `bytes` for a scanner of SBOMs; `None` when it lists nothing that can be looked up.
-pub(super) fn listing(what: &str, bytes: &[u8]) -> Result<Option<Sbom>> {
-    let document: Document = parse(what, bytes)?;
+/// Reads the document `bytes`, which errors call `name`: itself for a scanner of SBOMs, where it lists anything that can
+/// be looked up, and its modules.
+pub(super) fn read(name: String, bytes: Vec<u8>) -> Result<(Option<Sbom>, Option<Modules>)> {
+    let document: Document = parse(&name, &bytes)?;
     let named = document.named();
     let lists = |kinds: &[&str]| named.iter().any(|(_, purl)| kinds.iter().any(|kind| purl.starts_with(kind)));
     let packages = lists(&["pkg:apk/", "pkg:deb/", "pkg:rpm/"]);
     let is_some = packages || lists(&["pkg:golang/"]);
-    Ok(is_some.then(|| Sbom { name: what.to_owned(), bytes: bytes.to_vec(), packages }))
+    let modules = modules(named);
+    Ok((is_some.then_some(Sbom { name, bytes, packages }), modules))
+}
+
+/// The Go modules among names and package URLs; without any, or without the version of the standard library that is
+/// linked, they are no ground for a verdict.
+fn modules(named: Vec<(&str, &str)>) -> Option<Modules> {
+    let mut modules: Vec<_> = named.into_iter().filter_map(|(name, purl)| module(name, purl)).collect();
+    modules.sort();
+    modules.dedup();
+    let at = modules.iter().position(|(path, _)| path == STDLIB)?;
+    let (_, go) = modules.remove(at);
+    let go = go.trim_start_matches("go").trim_start_matches('v').to_owned();
+    Some(Modules { modules, go })
 }
 
 impl Document {
@@ -120,7 +121,7 @@ mod tests {
     use crate::error::Class;
 
     fn read(json: &serde_json::Value) -> Option<Modules> {
-        modules("x", json.to_string().as_bytes()).unwrap()
+        super::read("x".into(), json.to_string().into_bytes()).unwrap().1
     }
 
     #[test]
@@ -153,7 +154,8 @@ mod tests {
         let packages = |purls: &[&str]| {
             let components: Vec<_> = purls.iter().map(|purl| json!({"name": "n", "purl": purl})).collect();
             let bytes = json!({"components": components}).to_string().into_bytes();
-            listing("x", &bytes).unwrap().map(|sbom| (sbom.packages, sbom.bytes == bytes))
+            let (sbom, _) = super::read("x".into(), bytes.clone()).unwrap();
+            sbom.map(|sbom| (sbom.packages, sbom.bytes == bytes))
         };
         assert_eq!(packages(&["pkg:npm/left-pad@1.0.0", "pkg:golang/m@v1.0.0"]), Some((false, true)));
         assert_eq!(packages(&["pkg:deb/debian/libc6@2.41"]), Some((true, true)));
@@ -165,6 +167,6 @@ mod tests {
     fn one_that_does_not_say_which_go_is_no_ground() {
         assert_eq!(read(&json!({"components": [{"name": "m", "purl": "pkg:golang/m@v1.0.0"}]})), None);
         assert_eq!(read(&json!({})), None);
-        assert_eq!(modules("the SBOM", b"[").unwrap_err().class(), Class::Verification);
+        assert_eq!(super::read("the SBOM".into(), b"[".to_vec()).unwrap_err().class(), Class::Verification);
     }
 }
