@@ -108,8 +108,8 @@ pub struct PublishedImage {
     tags: Vec<TagMove>,
 }
 
-/// Uploads all blobs, then platform manifests, then indexes, then what is attached to them and the chart. A version tag or
-/// a record that names other content ends it before anything has changed (class tag conflict).
+/// Uploads all blobs, then platform manifests, then indexes, then what is attached to them and the chart. A version tag
+/// or a record that names other content ends it before anything has changed (class tag conflict).
 pub fn upload<'a>(
     packed: &'a Packed<'_>,
     store: &'a Store,
@@ -206,42 +206,32 @@ fn preflight(site: &mut Site<'_>) -> Result<bool> {
     let Some(record) = record else { return Ok(false) };
     site.images = record.images;
     site.chart = record.chart.map(|chart| chart_site(chart, site.destination)).transpose()?;
-    fetch_attached(site)?;
-    fetch_chart(site)?;
+    fetch_recorded(site)?;
     Ok(versions.iter().all(|m| m.action == Action::Already))
 }
 
 /// Brings what the record lists into the store, so that a copy of the release has it too: a later run makes another
-/// report than the one of the day of the release.
-fn fetch_attached(site: &Site<'_>) -> Result<()> {
+/// report than the one of the day of the release, and may have packed no chart.
+fn fetch_recorded(site: &Site<'_>) -> Result<()> {
     let placed = site.placed();
-    let all = placed.iter().flat_map(|p| recorded(p.image).map(|attached| (p.remote, attached)));
-    let missing: Vec<_> =
-        all.filter(|(_, a)| !can_be_sent(site.store, &a.artifact) || !can_be_sent(site.store, &a.document)).collect();
-    pool::map(&missing, REQUESTS, |(remote, attached)| {
-        // What the destination has lost, reading back tells.
-        let Some(manifest) = remote.manifest(&attached.artifact.digest)? else { return Ok(()) };
-        site.store.put(&manifest)?;
-        match remote.has_blob(&attached.document)? {
-            true => site.store.copy_in(&attached.document, remote.blob(&attached.document)?),
-            false => Ok(()),
+    let attached = placed.iter().flat_map(|p| recorded(p.image).map(|a| (p.remote, &a.artifact, vec![&a.document])));
+    let chart = site.chart.iter().map(|c| (&*c.remote, &c.chart.manifest, vec![&c.chart.config, &c.chart.archive]));
+    let all: Vec<_> = attached.chain(chart).collect();
+    // What the destination has lost, reading back tells.
+    let fetched = pool::map(&all, REQUESTS, |(remote, manifest, blobs)| {
+        if !can_be_sent(site.store, manifest)
+            && let Some(document) = remote.manifest(&manifest.digest)?
+        {
+            site.store.put(&document)?;
         }
-    })
-    .map(drop)
-}
-
-/// The same for the chart, which this run may not have packed.
-fn fetch_chart(site: &Site<'_>) -> Result<()> {
-    let Some(ChartSite { chart, remote }) = &site.chart else { return Ok(()) };
-    for blob in [&chart.config, &chart.archive] {
-        if !can_be_sent(site.store, blob) && remote.has_blob(blob)? {
-            site.store.copy_in(blob, remote.blob(blob)?)?;
+        for blob in blobs.iter().filter(|blob| !can_be_sent(site.store, blob)) {
+            if remote.has_blob(blob)? {
+                site.store.copy_in(blob, remote.blob(blob)?)?;
+            }
         }
-    }
-    match can_be_sent(site.store, &chart.manifest) {
-        true => Ok(()),
-        false => remote.manifest(&chart.manifest.digest)?.map_or(Ok(()), |manifest| site.store.put(&manifest)),
-    }
+        Ok(())
+    });
+    fetched.map(drop)
 }
 
 /// All that is attached to an image's manifests.
