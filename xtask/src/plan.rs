@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{
     AbsPath, Base, Compression, Config, Destination, Package, Port, Repository, Scan, StaticFiles, TagTemplate, Tools,
-    User,
+    User, as_tag,
 };
 use crate::error::{Error, Result};
 use crate::oci::Platform;
@@ -274,7 +274,7 @@ fn chart(config: &Config, version: &Version, destination: &Destination, override
 
 /// A version as the tag of a chart (helm.sh, "Use OCI-based registries").
 pub fn chart_tag(version: &Version) -> String {
-    version.to_string().replace('+', "_")
+    as_tag(&version.to_string())
 }
 
 /// What Helm calls the archive of a chart.

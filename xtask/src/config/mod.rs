@@ -25,7 +25,7 @@ pub use chart::ChartKey;
 pub use k8s::{Flow, K8s, Peer};
 pub use release::Release;
 pub use scan::{Day, FailOn, Ignore, ImageScan, Rules, Scan, Unknown};
-pub use tags::{TagTemplate, TagTemplates};
+pub use tags::{TagTemplate, TagTemplates, as_tag};
 pub use tools::{Checksum, Machine, PinnedTool, Tools, hijacked};
 pub use trivy::{DbSource, Trivy, When};
 pub use types::{

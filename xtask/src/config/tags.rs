@@ -16,17 +16,22 @@ use crate::oci::reference::check_tag;
 #[serde(try_from = "String", into = "String")]
 pub struct TagTemplate(String);
 
+/// `text` as a tag: `+`, which no tag may hold, becomes `_`.
+pub fn as_tag(text: &str) -> String {
+    text.replace('+', "_")
+}
+
 impl TagTemplate {
     /// Whether it stands for fewer versions than a range of them.
     fn names_one_version(&self) -> bool {
         self.0.contains("{version}") || self.0.contains("{patch}")
     }
 
-    /// The tag of `version`; `+`, which no tag may hold, becomes `_`.
+    /// The tag of `version`.
     pub fn tag(&self, version: &semver::Version) -> String {
         let text = self.0.replace("{version}", &version.to_string());
         let text = text.replace("{major}", &version.major.to_string()).replace("{minor}", &version.minor.to_string());
-        text.replace("{patch}", &version.patch.to_string()).replace('+', "_")
+        as_tag(&text.replace("{patch}", &version.patch.to_string()))
     }
 
     /// The version whose tag this would be; only for a template with `{version}`.
