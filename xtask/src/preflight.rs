@@ -127,7 +127,8 @@ pub fn destination(plan: &Plan, destination: &dyn Destination, failures: &mut Fa
     }
 }
 
-/// Checks that every image is in a manifest, that all manifests can be read, and that the chart in `chart_folder` can be packed.
+/// Checks that every image is in a manifest, that all manifests can be read, and that the chart in `chart_folder` can be
+/// packed.
 pub fn pins(plan: &Plan, folders: &[PathBuf], chart_folder: &Path, failures: &mut Failures) {
     // Which digest it will be doesn't matter here.
     let target = |image: &ImagePlan| Target {

@@ -1,7 +1,7 @@
 //! A chart's files as an artifact: the archive, the metadata, and the manifest that `helm pull` reads.
 //!
-//! Takes files that are ready to be released, gives a [`Chart`] whose parts are in the store. Archives are made as layers
-//! are: sorted, root's, at the source's time.
+//! Takes files that are ready to be released, gives a [`Chart`] whose parts are in the store. Archives are made as
+//! layers are: sorted, root's, at the source's time.
 
 use std::path::Path;
 

@@ -12,8 +12,8 @@ pub const LIMIT: u64 = 1 << 20;
 /// The largest content of an archive that is read.
 const UNPACKED: u64 = 64 << 20;
 
-/// The values in the archive of the chart `name`; `None` where it has none. An archive that can't be read is an error of
-/// class verification.
+/// The values in the archive of the chart `name`; `None` where it has none. An archive that can't be read is an error
+/// of class verification.
 pub fn values(name: &str, archive: &[u8]) -> Result<Option<String>> {
     read(&format!("{name}/{VALUES}"), archive)
         .map_err(|e| Error::verification(format!("the archive of the chart {name} can't be read")).because(e))

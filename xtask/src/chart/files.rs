@@ -1,7 +1,7 @@
 //! A chart's files as they are released: pinned, with the release's version, and without what `.helmignore` leaves out.
 //!
-//! Takes the chart's folder and a plan of pins, gives [`Files`]. Hidden folders stay behind; a symbolic link is an error,
-//! because a chart has to stand alone. Never writes.
+//! Takes the chart's folder and a plan of pins, gives [`Files`]. Hidden folders stay behind; a symbolic link is an
+//! error, because a chart has to stand alone. Never writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;

@@ -1,8 +1,8 @@
 //! Chart: the Helm chart that deploys what was built, as Helm's own OCI artifact.
 //!
 //! Takes [`Scanned`] and the chart's folder, gives [`Packed`], the only thing that can be published: its images are
-//! those of the build, by digest, and its version is the release's. The same input gives the same bytes. Never runs Helm,
-//! never changes the folder, knows no clock.
+//! those of the build, by digest, and its version is the release's. The same input gives the same bytes. Never runs
+//! Helm, never changes the folder, knows no clock.
 
 mod artifact;
 mod content;

@@ -2,7 +2,8 @@
 //!
 //! Takes texts and [`Target`]s, gives edits ([`edits`]); takes folders, gives a [`PinPlan`] that is then written,
 //! shown or copied ([`plan`]); takes keys, gives them new values ([`set`]). Every byte outside such a value stays as it
-//! is: comments, quotes, line endings, anchors. Never re-serialises YAML, never expands an alias, never opens a socket or starts a process.
+//! is: comments, quotes, line endings, anchors. Never re-serialises YAML, never expands an alias, never opens a socket or
+//! starts a process.
 
 mod copy;
 mod find;

@@ -1,5 +1,6 @@
-//! What a release attaches to its images: on each platform's manifest its SBOMs, its part of the scan's report, the extract
-//! of its program and what is known of its reach as OpenVEX; on the index the whole report and all that is known of reach.
+//! What a release attaches to its images: on each platform's manifest its SBOMs, its part of the scan's report, the
+//! extract of its program and what is known of its reach as OpenVEX; on the index the whole report and all that is known
+//! of reach.
 //!
 //! Takes [`Scanned`], gives [`Attachment`]s in a fixed order. No clock: an SBOM has the source's time, a report that of
 //! the databases. A scan that was skipped leaves no report: an empty one would read as "nothing was found".

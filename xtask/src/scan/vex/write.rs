@@ -1,8 +1,8 @@
 //! The OpenVEX document of an image platform, or of all of an image: what govulncheck has shown about the programs.
 //!
-//! Takes a report and its parts with their subjects, gives a document's bytes: the same report gives the same bytes, with the database's
-//! time and an id made of the content. Says nothing about what govulncheck didn't check: other ecosystems, other
-//! programs of the base image, advisories about which it can't tell.
+//! Takes a report and its parts with their subjects, gives a document's bytes: the same report gives the same bytes,
+//! with the database's time and an id made of the content. Says nothing about what govulncheck didn't check: other
+//! ecosystems, other programs of the base image, advisories about which it can't tell.
 
 use serde_json::{Value, json};
 
