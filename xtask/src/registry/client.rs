@@ -3,8 +3,8 @@
 //! Takes [`Options`], gives [`Repository`] handles. Cheap to clone; used from many threads at once. Opens nothing before
 //! the first call.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::{Method, StatusCode};
 
@@ -17,6 +17,7 @@ use super::repository::Repository;
 use super::retry::{Clock, Policy, Retrier, SystemClock};
 use super::transport::{Call, Timeouts, Transport};
 use crate::error::{Error, Result};
+use crate::oci::Digest;
 use crate::ui::Ui;
 
 /// The piece that a blob is cut into where a registry refuses it whole.
@@ -68,7 +69,7 @@ struct Shared {
     retrier: Retrier,
     plain: BTreeSet<String>,
     chunk: u64,
-    fallback: Mutex<()>,
+    fallback: Mutex<BTreeMap<Digest, Arc<Mutex<()>>>>,
 }
 
 impl Client {
@@ -81,7 +82,7 @@ impl Client {
             retrier,
             plain: options.plain_http,
             chunk: options.chunk.max(1),
-            fallback: Mutex::new(()),
+            fallback: Mutex::default(),
         };
         Client { shared: Arc::new(shared) }
     }
@@ -114,9 +115,11 @@ impl Client {
         self.shared.chunk
     }
 
-    /// Held while a fallback tag is rewritten: two threads of this process must not overwrite each other.
-    pub(super) fn fallback(&self) -> &Mutex<()> {
-        &self.shared.fallback
+    /// To be held while the fallback tag of `subject` is rewritten: two threads of this process must not overwrite each
+    /// other.
+    pub(super) fn fallback(&self, subject: &Digest) -> Arc<Mutex<()>> {
+        let mut all = self.shared.fallback.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(*subject).or_default())
     }
 
     /// Sends `call` until there is an answer that is no temporary failure. `scope` is what a token must allow, space

@@ -36,7 +36,8 @@ impl Repository {
 
     /// Adds `entry` to the fallback tag, unless it is there.
     pub(super) fn add_fallback_referrer(&self, subject: &Digest, entry: &Descriptor) -> Result<()> {
-        let _alone = self.client.fallback().lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let tag_lock = self.client.fallback(subject);
+        let _alone = tag_lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let added = self.client.retrier().run(|| {
             let listed = self.fallback_index(subject)?;
             if listed.as_ref().is_some_and(|listed| listed.has(&entry.digest)) {
