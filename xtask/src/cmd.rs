@@ -10,6 +10,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
 use crate::error::{Error, Result};
 use crate::ui::Ui;
 
@@ -163,20 +165,26 @@ fn drain(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
 
 fn wait(child: &mut Child, limit: Duration, line: &str) -> Result<ExitStatus> {
     let failed = |e: std::io::Error| Error::failed(format!("failed to wait for `{line}`")).because(e);
-    let start = Instant::now();
-    let mut pause = Duration::from_micros(200);
-    loop {
-        if let Some(status) = child.try_wait().map_err(failed)? {
-            return Ok(status);
-        }
-        if start.elapsed() > limit {
+    let pid = Pid::from_child(child);
+    std::thread::scope(|scope| {
+        let (sender, end) = mpsc::channel();
+        // Left unreaped by the thread, the process keeps its number until it is waited for below, so what is stopped is
+        // never another one.
+        let seen = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        scope.spawn(move || {
+            let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(pid), seen));
+            let _ = sender.send(());
+        });
+        let in_time = end.recv_timeout(limit).is_ok();
+        if !in_time {
             child.kill().map_err(failed)?;
-            child.wait().map_err(failed)?;
-            return Err(Error::failed(format!("`{line}` did not end within {} s and was stopped", limit.as_secs())));
         }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(20));
-    }
+        let status = child.wait().map_err(failed)?;
+        match in_time {
+            true => Ok(status),
+            false => Err(Error::failed(format!("`{line}` did not end within {} s and was stopped", limit.as_secs()))),
+        }
+    })
 }
 
 #[cfg(test)]
