@@ -76,6 +76,7 @@ pub(super) fn verify(context: &Context, options: &options::Verify) -> Result<()>
     let request = verify::Request {
         tag: &tag,
         record: config.publish.record.as_ref(),
+        published: None,
         bundle: bundle.as_deref(),
         manifests: &manifests,
     };

@@ -124,7 +124,9 @@ pub(super) fn run(context: &Context, options: &options::Release, whose: Pins) ->
     let request = verify::Request {
         tag: &record.tags.version,
         record: &job.plan.record,
-        bundle: Some(&bundle),
+        published: Some(&published),
+        // Its sums are of what was read back from it.
+        bundle: None,
         manifests: &bundled_pins(&bundle, &job.config),
     };
     verify::verify(&request, &*destination, ui)?;

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Serialize, Serializer};
 
 use super::moves::{self, Named, Tagging};
-use super::readback::{self, Depth, Labels, Placed, PlacedChart, Reading};
+use super::readback::{self, Labels, Placed, PlacedChart, Reading};
 use super::referrer::{Artifact, Attachment, bare, empty};
-use super::{Action, Destination, Remote, TagMove, attachments, commit};
+use super::{Destination, Remote, TagMove, attachments, commit};
 use crate::build::{Built, BuiltImage, document};
 use crate::chart::{Chart, Packed};
 use crate::error::{Error, Result};
@@ -20,7 +20,7 @@ use crate::oci::spec::Descriptor;
 use crate::oci::store::Store;
 use crate::plan::Plan;
 use crate::pool;
-use crate::record::{Attached, ReleasedChart, ReleasedImage, ReleasedPlatform};
+use crate::record::{Attached, Record, ReleasedChart, ReleasedImage, ReleasedPlatform};
 use crate::scan::Scanned;
 use crate::ui::{self, Ui};
 
@@ -81,7 +81,6 @@ impl ChartSite {
 #[must_use]
 pub struct Uploaded<'a> {
     site: Site<'a>,
-    depth: Depth,
 }
 
 /// Everything has been read back and is what was sent.
@@ -121,12 +120,10 @@ pub fn upload<'a>(
     let remotes = images.iter().map(|image| destination.remote(&image.repository)).collect::<Result<_>>()?;
     let chart = packed.chart().map(|chart| chart_site(released_chart(chart), destination)).transpose()?;
     let mut site = Site { plan, store, destination, ui, images, remotes, chart };
-    let finished = preflight(&mut site)?;
-    let sent = [send_blobs(&site)?, send_manifests(&site)?].contains(&true);
-    // A finished release was read back to the last byte when it was made; when nothing of it is missing now, its layers
-    // are not pulled again. `verify` does that whenever asked.
-    let depth = if finished && !sent { Depth::Presence } else { Depth::Bytes };
-    Ok(Uploaded { site, depth })
+    preflight(&mut site)?;
+    send_blobs(&site)?;
+    send_manifests(&site)?;
+    Ok(Uploaded { site })
 }
 
 /// What is to be released, its attachments put into the store beside the images.
@@ -189,25 +186,24 @@ fn stored(attachments: &[Attachment], subject: &Descriptor, store: &Store) -> Re
     attachments.iter().map(put).collect()
 }
 
-/// Refuses what would contradict an earlier release, all of it at once. Gives whether this very release is already
-/// complete. Where it has a record, that stays, so its word on what is attached counts, and on whether there is a chart.
-fn preflight(site: &mut Site<'_>) -> Result<bool> {
+/// Refuses what would contradict an earlier release, all of it at once. Where the release has a record, that stays, so
+/// its word on what is attached counts, and on whether there is a chart.
+fn preflight(site: &mut Site<'_>) -> Result<()> {
     let record = commit::fetch(site.destination, &site.plan.record, &site.plan.tags.version)?;
     let ours = site.chart.as_ref().map(|site| &site.chart);
     let contradictions = record.as_ref().map(|r| commit::compare(r, &site.plan.version, &site.images, ours));
     if record.as_ref().is_some_and(|record| record.chart.is_none()) && site.chart.take().is_some() {
         site.ui.note(&format!("{} was released without a chart, and stays so", site.plan.tags.version));
     }
-    let (versions, mut items) = moves::look(&site.named(), &site.plan.version)?;
+    let (_, mut items) = moves::look(&site.named(), &site.plan.version)?;
     items.extend(contradictions.into_iter().flatten());
     if let Some(refusal) = moves::refusal(items) {
         return Err(refusal);
     }
-    let Some(record) = record else { return Ok(false) };
+    let Some(record) = record else { return Ok(()) };
     site.images = record.images;
     site.chart = record.chart.map(|chart| chart_site(chart, site.destination)).transpose()?;
-    fetch_recorded(site)?;
-    Ok(versions.iter().all(|m| m.action == Action::Already))
+    fetch_recorded(site)
 }
 
 /// Brings what the record lists into the store, so that a copy of the release has it too: a later run makes another
@@ -239,7 +235,7 @@ fn recorded(image: &ReleasedImage) -> impl Iterator<Item = &Attached> {
     image.platforms.iter().flat_map(ReleasedPlatform::attached).chain(&image.attachments)
 }
 
-fn send_blobs(site: &Site<'_>) -> Result<bool> {
+fn send_blobs(site: &Site<'_>) -> Result<()> {
     let mut blobs: BTreeMap<(usize, Digest), (&dyn Remote, Descriptor)> = BTreeMap::new();
     for (at, Placed { image, remote }) in site.placed().into_iter().enumerate() {
         let documents = recorded(image).map(|a| &a.document).filter(|d| can_be_sent(site.store, d));
@@ -258,35 +254,31 @@ fn send_blobs(site: &Site<'_>) -> Result<bool> {
     let step = site.ui.transfer(format!("upload to {}", site.destination.describe()), total);
     pool::map(&missing, TRANSFERS, |(remote, blob)| remote.put_blob(blob, site.store, &|sent| step.advance(sent)))?;
     step.done(&format!("{} of {} blobs, {}", missing.len(), blobs.len(), ui::size(total)));
-    Ok(!missing.is_empty())
+    Ok(())
 }
 
 /// Children before parents, and a subject before what refers to it.
-fn send_manifests(site: &Site<'_>) -> Result<bool> {
-    let (placed, mut sent) = (site.placed(), false);
+fn send_manifests(site: &Site<'_>) -> Result<()> {
+    let placed = site.placed();
     let platforms: Vec<_> =
         placed.iter().flat_map(|p| p.image.platforms.iter().map(|platform| (p.remote, platform))).collect();
-    let done = pool::map(&platforms, REQUESTS, |(remote, platform)| send(site, *remote, &platform.manifest))?;
-    sent |= done.contains(&true);
-    let done = pool::map(&placed, REQUESTS, |p| send(site, p.remote, &p.image.index))?;
-    sent |= done.contains(&true);
+    pool::map(&platforms, REQUESTS, |(remote, platform)| send(site, *remote, &platform.manifest))?;
+    pool::map(&placed, REQUESTS, |p| send(site, p.remote, &p.image.index))?;
     // One subject's referrers one after another: where a registry has no referrers API, they share one list.
-    let subjects = subjects(&placed);
-    let done = pool::map(&subjects, REQUESTS, |subject| send_attached(site, subject))?;
-    Ok(sent | done.contains(&true) | send_chart(site)?)
+    pool::map(&subjects(&placed), REQUESTS, |subject| send_attached(site, subject))?;
+    send_chart(site)
 }
 
-fn send_chart(site: &Site<'_>) -> Result<bool> {
+fn send_chart(site: &Site<'_>) -> Result<()> {
     let chart = site.chart.as_ref().filter(|c| can_be_sent(site.store, &c.chart.manifest));
-    chart.map_or(Ok(false), |c| send(site, &*c.remote, &c.chart.manifest))
+    chart.map_or(Ok(()), |c| send(site, &*c.remote, &c.chart.manifest))
 }
 
-fn send(site: &Site<'_>, remote: &dyn Remote, descriptor: &Descriptor) -> Result<bool> {
-    if remote.manifest(&descriptor.digest)?.is_some() {
-        return Ok(false);
+fn send(site: &Site<'_>, remote: &dyn Remote, descriptor: &Descriptor) -> Result<()> {
+    match remote.manifest(&descriptor.digest)? {
+        Some(_) => Ok(()),
+        None => remote.put_manifest(&document(site.store, descriptor)?),
     }
-    remote.put_manifest(&document(site.store, descriptor)?)?;
-    Ok(true)
 }
 
 /// A manifest, and what is to be attached to it.
@@ -313,20 +305,18 @@ fn subjects<'a>(placed: &[Placed<'a>]) -> Vec<Subject<'a>> {
 }
 
 /// An artifact that is there but isn't listed is put again: an interrupted run may have stored but not listed it.
-fn send_attached(site: &Site<'_>, subject: &Subject<'_>) -> Result<bool> {
+fn send_attached(site: &Site<'_>, subject: &Subject<'_>) -> Result<()> {
     let Subject { remote, digest, attached } = subject;
     let listed: BTreeSet<Digest> = remote.referrers(digest)?.iter().map(|d| d.digest).collect();
-    let mut sent = false;
     for Attached { artifact, document: content, .. } in attached {
         if listed.contains(&artifact.digest) && remote.manifest(&artifact.digest)?.is_some() {
             continue;
         }
         if can_be_sent(site.store, artifact) && can_be_sent(site.store, content) {
             remote.put_manifest(&document(site.store, artifact)?)?;
-            sent = true;
         }
     }
-    Ok(sent)
+    Ok(())
 }
 
 /// Whether a part of an attachment is in the store: what a finished release has lost, and nobody makes again, isn't.
@@ -337,10 +327,10 @@ fn can_be_sent(store: &Store, descriptor: &Descriptor) -> bool {
 impl<'a> Uploaded<'a> {
     /// Reads everything back by digest; all that isn't what was sent is listed (class verification).
     pub fn verify(self) -> Result<Verified<'a>> {
-        let Uploaded { site, depth } = self;
+        let site = self.site;
         let version = format!("v{}", site.plan.version);
         let labels = Labels { version: &version, revision: site.plan.source.revision.as_deref() };
-        let reading = Reading { depth, labels, trouble: readback::trouble(site.destination) };
+        let reading = Reading { labels, trouble: readback::trouble(site.destination) };
         let chart = site.chart.as_ref().map(|c| PlacedChart { chart: &c.chart, remote: &*c.remote });
         let found = readback::check(&site.placed(), chart.as_ref(), &reading, site.ui)?;
         if found.is_empty() {
@@ -386,6 +376,11 @@ impl Published {
     /// The Helm chart.
     pub fn chart(&self) -> Option<&ReleasedChart> {
         self.chart.as_ref()
+    }
+
+    /// Whether this is what `record` describes, so that all of that has been read back.
+    pub fn is(&self, record: &Record) -> bool {
+        self.chart == record.chart && self.images.iter().map(PublishedImage::image).eq(&record.images)
     }
 
     /// Where it is, for people.

@@ -22,15 +22,6 @@ use crate::ui::Ui;
 /// How many blobs are read side by side.
 const READS: usize = 8;
 
-/// How much of each layer is looked at; documents and what is attached are always read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
-    /// Every byte.
-    Bytes,
-    /// Whether it is there, with its size.
-    Presence,
-}
-
 /// One image and where it should be.
 pub struct Placed<'a> {
     /// The image.
@@ -57,8 +48,6 @@ pub struct Labels<'a> {
 
 /// How to read.
 pub struct Reading<'a> {
-    /// How much.
-    pub depth: Depth,
     /// What the labels must be.
     pub labels: Labels<'a>,
     /// The class of a failed read: a registry's may pass, a disk's will not.
@@ -89,7 +78,7 @@ pub fn check(
     let mut tasks = tasks(images);
     tasks.extend(chart.map(|placed| Task::Chart(placed.remote, placed.chart)));
     let total = tasks.iter().map(bytes).sum();
-    let step = ui.transfer("verify", total);
+    let step = ui.transfer("read back", total);
     let found = pool::map(&tasks, READS, |task| {
         let found = reading.run(task);
         step.advance(bytes(task));
@@ -97,10 +86,7 @@ pub fn check(
     })?;
     let found: Vec<Item> = found.into_iter().flatten().collect();
     if found.is_empty() {
-        step.done(&match reading.depth {
-            Depth::Bytes => format!("{} read back by digest", crate::ui::size(total)),
-            Depth::Presence => format!("{} things are there", tasks.len()),
-        });
+        step.done(&format!("{} by digest", crate::ui::size(total)));
     }
     Ok(found)
 }
@@ -151,10 +137,7 @@ impl Reading<'_> {
     }
 
     fn layer(&self, remote: &dyn Remote, layer: &Descriptor) -> Result<Vec<String>> {
-        let found = match self.depth {
-            Depth::Bytes => self.stream(remote, layer, &mut io::sink())?,
-            Depth::Presence => remote.has_blob(layer)?.then_some(()).ok_or_else(|| "it isn't there".to_owned()),
-        };
+        let found = self.stream(remote, layer, &mut io::sink())?;
         Ok(found.err().map(|why| format!("layer {}: {why}", layer.digest)).into_iter().collect())
     }
 

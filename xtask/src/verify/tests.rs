@@ -29,13 +29,13 @@ impl Released {
 
     fn verify_tag(&self, tag: &str) -> Result<Verdict> {
         let record = &self.published.plan().record;
-        let request = Request { tag, record, bundle: None, manifests: &[] };
+        let request = Request { tag, record, published: None, bundle: None, manifests: &[] };
         verify(&request, &self.place.destination, &Ui::silent())
     }
 
     fn bundled(&self, bundle: &Path, manifests: &[PathBuf]) -> Result<Verdict> {
         let record = &self.published.plan().record;
-        let request = Request { tag: "v1.2.0", record, bundle: Some(bundle), manifests };
+        let request = Request { tag: "v1.2.0", record, published: None, bundle: Some(bundle), manifests };
         verify(&request, &self.place.destination, &Ui::silent())
     }
 
@@ -413,7 +413,7 @@ fn trouble_on_the_way_is_no_mismatch() -> Result<()> {
     // A real mismatch besides doesn't turn a dead line into a verdict.
     released.flip(&released.node().platforms[0].config);
     let record = &released.published.plan().record;
-    let request = Request { tag: "v1.2.0", record, bundle: None, manifests: &[] };
+    let request = Request { tag: "v1.2.0", record, published: None, bundle: None, manifests: &[] };
     let watched = Meddled::new(&released.place.destination, Watch::default());
     assert_eq!(verify(&request, &watched, &Ui::silent()).unwrap_err().class(), Class::Verification);
     for at in 0..watched.meddler().calls().len() {
@@ -513,5 +513,24 @@ fn the_store_is_not_what_is_verified() -> Result<()> {
     let intact = std::fs::read(Store::new(released.place.store.root()).path(&layer.digest)).unwrap();
     assert_eq!(Digest::of(&intact), layer.digest);
     assert_told(&released.wrong(), &[&layer.digest.hex()]);
+    Ok(())
+}
+
+#[test]
+fn what_the_same_run_has_read_back_is_not_read_again_but_its_tags_are() -> Result<()> {
+    let released = Released::new()?;
+    let destination = released.place.destination.clone();
+    let (published, record) = (released.published.clone(), released.published.plan().record.clone());
+    let request = Request { tag: "v1.2.0", record: &record, published: Some(&published), bundle: None, manifests: &[] };
+    let watched = Meddled::new(&destination, Watch::default());
+    verify(&request, &watched, &Ui::silent())?;
+    let layer = format!("blob {}", released.node().platforms[0].layers[0].digest);
+    assert!(!watched.meddler().calls().iter().any(|(_, call)| *call == layer));
+
+    // A record of something else says nothing about what was read.
+    released.flip(&released.node().platforms[0].layers[0].clone());
+    verify(&request, &destination, &Ui::silent())?;
+    released.rewrite(|record| record.images[0].platforms[0].size += 1)?;
+    assert_told(&wrong(verify(&request, &destination, &Ui::silent())), &["layer sha256:"]);
     Ok(())
 }
