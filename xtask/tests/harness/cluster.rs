@@ -4,14 +4,18 @@
 //! What Debian hasn't got is compiled from its module into the machine's cache, once a version: the first time takes
 //! a quarter of an hour. `cluster/` has the scripts that start and stop it; one runs at a time on a machine.
 
+mod api;
+pub(crate) mod server;
+
 use std::fs::File;
 use std::io::Write;
 use std::net::TcpStream;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+pub(crate) use api::Api;
 use xtask::oci::Digest;
 use xtask::tools::machine_cache;
 use xtask::ui::Ui;
@@ -27,7 +31,7 @@ const AGAIN: Duration = Duration::from_millis(300);
 
 /// A running cluster; it ends with this value.
 pub(crate) struct Cluster {
-    path: String,
+    api: Api,
     _alone: File,
 }
 
@@ -35,12 +39,11 @@ impl Cluster {
     /// Starts a cluster that pulls from `registry` over plain HTTP, and waits until it runs pods.
     pub(crate) fn start(registry: &str) -> Cluster {
         let shelf = machine_cache().expect("the machine has a cache");
-        let mut path = std::env::join_paths(programs(&shelf)).expect("folders can be joined");
-        path.push(":");
-        path.push(std::env::var_os("PATH").unwrap_or_default());
+        let path = path(programs(&shelf));
         let alone = File::create(shelf.join("cluster-lock")).expect("the cache can be written");
         alone.lock().expect("the lock can be waited for");
-        let cluster = Cluster { path: path.into_string().expect("UTF-8"), _alone: alone };
+        let api = Api { path, kubeconfig: Path::new(STATE).join("kubeconfig") };
+        let cluster = Cluster { api, _alone: alone };
         // A test that was killed has left its cluster.
         cluster.script("down.sh", "");
         cluster.script("up.sh", registry);
@@ -55,7 +58,7 @@ impl Cluster {
         let (program, rest) = line.split_first().expect("env is there");
         let output = Command::new(program)
             .args(rest)
-            .args([format!("PATH={}", self.path), format!("CLUSTER_DIR={STATE}")])
+            .args([format!("PATH={}", self.api.path), format!("CLUSTER_DIR={STATE}")])
             .arg(format!("CLUSTER_REGISTRIES={registries}"))
             .arg(folder().join(name))
             .stdin(Stdio::null())
@@ -63,56 +66,12 @@ impl Cluster {
             .expect("the script runs");
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     }
+}
 
-    /// `kubectl ARGS` with `input`: what it wrote, or what it said when it failed. A warning of the server fails it.
-    pub(crate) fn ask(&self, args: &[&str], input: &str) -> Result<String, String> {
-        let mut kubectl = Command::new("kubectl")
-            .args(["--warnings-as-errors"])
-            .args(args)
-            .envs([("PATH", self.path.as_str()), ("KUBECONFIG", &format!("{STATE}/kubeconfig"))])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("kubectl runs");
-        let mut stdin = kubectl.stdin.take().expect("its input is piped");
-        // One that has failed early reads nothing, and says why.
-        let _ = stdin.write_all(input.as_bytes());
-        drop(stdin);
-        let output = kubectl.wait_with_output().expect("kubectl ends");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        match output.status.success() {
-            true => Ok(text(&output.stdout)),
-            false => Err(text(&output.stdout) + &text(&output.stderr)),
-        }
-    }
-
-    /// `kubectl ARGS`, which has to succeed.
-    #[track_caller]
-    pub(crate) fn kubectl(&self, args: &[&str]) -> String {
-        self.give(args, "")
-    }
-
-    /// `kubectl ARGS` with `input`, which has to succeed.
-    #[track_caller]
-    pub(crate) fn give(&self, args: &[&str], input: &str) -> String {
-        self.ask(args, input).unwrap_or_else(|said| panic!("kubectl {args:?}: {said}"))
-    }
-
-    /// What a person would look at first, when a test has failed.
-    #[expect(clippy::print_stderr, reason = "shown with the failure")]
-    fn tell(&self) {
-        for what in ["pods --output=wide", "events --sort-by=.metadata.creationTimestamp"] {
-            let args: Vec<&str> = ["get", "--all-namespaces"].into_iter().chain(what.split(' ')).collect();
-            eprintln!("{}", self.ask(&args, "").unwrap_or_else(|said| said));
-        }
-    }
-
-    /// `kubectl get ARGS` as JSON.
-    #[track_caller]
-    pub(crate) fn get(&self, args: &[&str]) -> Value {
-        let said = self.kubectl(&[&["get", "--output=json"], args].concat());
-        serde_json::from_str(&said).expect("kubectl writes JSON")
+impl Deref for Cluster {
+    type Target = Api;
+    fn deref(&self) -> &Api {
+        &self.api
     }
 }
 
@@ -156,6 +115,14 @@ pub(crate) fn http(method: &str, address: &str, path: &str, body: &str) -> Resul
     Ok((status.ok_or_else(|| format!("{address}: {head}"))?, body.to_owned()))
 }
 
+/// A PATH that begins with `folders`.
+fn path(folders: Vec<PathBuf>) -> String {
+    let mut path = std::env::join_paths(folders).expect("folders can be joined");
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    path.into_string().expect("UTF-8")
+}
+
 /// The modules and scripts.
 fn folder() -> PathBuf {
     checkout().join("xtask/tests/harness/cluster")
@@ -168,16 +135,22 @@ fn programs(shelf: &Path) -> Vec<PathBuf> {
         let program = tools::go().install(shelf, package, &version, &Ui::new(false)).expect("it can be installed");
         program.parent().expect("a program is in a folder").to_owned()
     };
-    let settings = [("gitVersion", "v1.37.2"), ("gitMajor", "1"), ("gitMinor", "37"), ("gitTreeState", "clean")];
-    let settings = settings.map(|(name, value)| format!(" -X k8s.io/component-base/version.{name}={value}"));
-    let kubernetes = format!("-s -w{}", settings.concat());
     vec![
-        compiled("kubernetes", &kubernetes, "tool"),
+        kubernetes("kubernetes", "1.37.2"),
         compiled("addons", "-s -w", "./..."),
         etcd(),
         alone("sigs.k8s.io/cri-tools/cmd/crictl", "1.37.0"),
         alone("github.com/cloudnativelabs/kube-router/v2/cmd/kube-router", "2.1.0"),
     ]
+}
+
+/// The folder of the programs of a module that names `version` of Kubernetes, which they are to tell.
+fn kubernetes(module: &str, version: &str) -> PathBuf {
+    let minor = version.split('.').nth(1).expect("a version has three parts");
+    let version = format!("v{version}");
+    let settings = [("gitVersion", &*version), ("gitMajor", "1"), ("gitMinor", minor), ("gitTreeState", "clean")];
+    let settings = settings.map(|(name, value)| format!(" -X k8s.io/component-base/version.{name}={value}"));
+    compiled(module, &format!("-s -w{}", settings.concat()), "tool")
 }
 
 /// The folder of etcd's three programs, of the version that the manifests have.

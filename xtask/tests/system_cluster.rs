@@ -7,11 +7,13 @@
 
 mod harness;
 
+use std::collections::BTreeSet;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use harness::cluster::{Cluster, await_that, etcd_image, http};
+use harness::cluster::server::Server;
+use harness::cluster::{Api, Cluster, await_that, etcd_image, http};
 use harness::registry::Registry;
 use harness::{Repo, digests, tools};
 use serde_json::{Value, json};
@@ -24,7 +26,7 @@ const SOON: Duration = Duration::from_secs(60);
 const POLICY: Duration = Duration::from_secs(20);
 
 #[test]
-#[ignore = "needs root, containerd and Kubernetes, compiled through the module proxy: run by hand, see CONTRIBUTING.md"]
+#[ignore = "needs root, containerd and Kubernetes, compiled through the module proxy: run by cargo xtask ci --all"]
 fn a_release_comes_up_and_keeps_its_clients() {
     let lab = Lab::start();
     let start = Instant::now();
@@ -35,10 +37,24 @@ fn a_release_comes_up_and_keeps_its_clients() {
         ("gates and nodes scale apart, and a budget refuses", Lab::scales_and_refuses),
         ("a rollout loses no call", Lab::rolls),
         ("production comes up behind its policies", Lab::runs_production),
+        ("a snapshot is restored", Lab::restores),
     ] {
         println!("{:>4} s: {name}", start.elapsed().as_secs());
         step(&lab);
     }
+}
+
+#[test]
+#[ignore = "needs openssl, and Kubernetes, compiled through the module proxy: run by cargo xtask ci --all"]
+fn the_oldest_kubernetes_takes_every_overlay_and_the_chart() {
+    let (server, repo) = (Server::start(), Repo::sample());
+    let version: Value = serde_json::from_str(&server.api.kubectl(&["get", "--raw", "/version"])).unwrap();
+    assert_eq!(version["minor"], "33");
+    is_taken(&server.api, &repo);
+    // The namespace enforces: what isn't restricted is refused, and not only warned of.
+    let pod = STRANGER.replace("namespace: default", "namespace: goverse");
+    let refused = server.api.ask(&["create", "--dry-run=server", "--filename=-"], &pod).unwrap_err();
+    assert!(refused.contains("violates PodSecurity"), "{refused}");
 }
 
 /// A cluster, the registry it pulls from, and a repository with a release.
@@ -62,24 +78,7 @@ impl Lab {
     }
 
     fn is_taken(&self) {
-        let (module, version) = OPERATOR;
-        let definitions = tools::module(module, version).join("example/prometheus-operator-crd");
-        for name in ["servicemonitors", "podmonitors", "prometheusrules"] {
-            let file = definitions.join(format!("monitoring.coreos.com_{name}.yaml")).display().to_string();
-            self.cluster.kubectl(&["apply", "--server-side", "--filename", &file]);
-            let definition = format!("customresourcedefinition/{name}.monitoring.coreos.com");
-            // `wait` fails at once on what has no conditions yet.
-            let wait = ["wait", "--for=condition=Established", "--timeout=30s", &definition];
-            await_that("monitors can be made", SOON, || self.cluster.ask(&wait, ""));
-        }
-        // A dry run makes no namespace, and Pod Security says nothing in one that isn't there.
-        let namespace = self.repo.path().join("k8s/base/namespace.yaml").display().to_string();
-        self.cluster.kubectl(&["apply", "--filename", &namespace]);
-        for target in ["dev", "staging", "production", "chart/goverse"] {
-            let objects = self.repo.succeed(&["k8s", "render", target]).stdout;
-            assert!(objects.contains("kind: StatefulSet"), "{target}: {objects}");
-            self.cluster.give(&["apply", "--server-side", "--dry-run=server", "--filename=-"], &objects);
-        }
+        is_taken(&self.cluster, &self.repo);
     }
 
     fn comes_up(&self) {
@@ -124,12 +123,14 @@ impl Lab {
         self.kubectl(&["scale", "deployment/goverse-gate", "--replicas=2"]);
         self.settled();
         assert_eq!(running(), (2, 2));
+        let (first, second) = (self.uid("goverse-node-0").unwrap(), self.uid("goverse-node-1").unwrap());
         self.evict("goverse-node-1").unwrap();
         let refused = self.evict("goverse-node-0").unwrap_err();
         assert!(refused.contains("disruption budget"), "{refused}");
-        self.settled();
-        await_that("the evicted node is back", SOON, || self.evict("goverse-node-0"));
-        self.settled();
+        self.replaced("goverse-node-1", &second);
+        // The budget counts what is ready, a moment after it is.
+        await_that("the other may go now", SOON, || self.evict("goverse-node-0"));
+        self.replaced("goverse-node-0", &first);
     }
 
     /// A client that opens a connection a call loses none: gates and nodes leave what leads to them before they stop, and
@@ -186,12 +187,63 @@ impl Lab {
         }
     }
 
+    /// Step by step what docs/kubernetes.md says under "Restoring etcd".
+    fn restores(&self) {
+        const MEMBERS: [&str; 3] = ["goverse-etcd-0", "goverse-etcd-1", "goverse-etcd-2"];
+        let etcdctl = |member: &str, args: &[&str]| self.kubectl(&[&["exec", member, "--", "etcdctl"], args].concat());
+        etcdctl(MEMBERS[0], &["put", "kept", "before"]);
+        self.kubectl(&["create", "job", "--from=cronjob/goverse-etcd-backup", "snapshot"]);
+        self.kubectl(&["wait", "--for=condition=Complete", "--timeout=120s", "job/snapshot"]);
+        etcdctl(MEMBERS[0], &["put", "kept", "after"]);
+
+        self.kubectl(&["scale", "statefulset/goverse-node", "deployment/goverse-gate", "--replicas=0"]);
+        self.kubectl(&["scale", "statefulset/goverse-etcd", "--replicas=0"]);
+        let etcd = "--selector=app.kubernetes.io/name=goverse-etcd";
+        self.kubectl(&["wait", "--for=delete", "--timeout=120s", "pod", etcd]);
+        self.kubectl(
+            &[&["delete", "pvc"][..], &MEMBERS.map(|member| format!("data-{member}")).each_ref().map(String::as_str)]
+                .concat(),
+        );
+        let restore = self.repo.read("k8s/components/backup/restore-etcd.yaml");
+        for member in ["0", "1", "2"] {
+            let restore = restore.replace("MEMBER", member).replace("SNAPSHOT", "snapshot.db");
+            let with_image = |line: &str| match line.split_once("image: ") {
+                Some((indent, _)) => format!("{indent}image: {}\n", self.etcd),
+                None => format!("{line}\n"),
+            };
+            self.cluster.give(&["apply", "--filename=-"], &restore.lines().map(with_image).collect::<String>());
+            let pod = format!("pod/goverse-etcd-restore-{member}");
+            self.kubectl(&["wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s", &pod]);
+            self.kubectl(&["delete", &pod]);
+        }
+        self.apply("production", "v1.2.1", ONE_MACHINE);
+        self.settled();
+        assert_eq!(etcdctl(MEMBERS[0], &["get", "kept", "--print-value-only"]).trim(), "before");
+        let leaders: BTreeSet<String> = MEMBERS
+            .iter()
+            .map(|member| {
+                let status: Value =
+                    serde_json::from_str(&etcdctl(member, &["endpoint", "status", "--write-out=json"])).unwrap();
+                format!("{} in term {}", status[0]["Status"]["leader"], status[0]["Status"]["raftTerm"])
+            })
+            .collect();
+        assert_eq!(leaders.len(), 1, "{leaders:?}");
+        self.kubectl(&["scale", "statefulset/goverse-node", "--replicas=3"]);
+        self.kubectl(&["scale", "deployment/goverse-gate", "--replicas=2"]);
+        self.settled();
+        assert_eq!(self.join("ann").unwrap(), ["ann"], "what was in memory is gone");
+    }
+
     /// `kubectl apply -k` of an overlay from a bundle, with images that can be had here in place of those that can't.
     fn apply(&self, overlay: &str, version: &str, more: &str) {
         let place = format!("target/live/{overlay}");
         std::fs::create_dir_all(self.repo.path().join(&place)).unwrap();
         let (name, digest) = self.etcd.split_once('@').unwrap();
-        let images = json!([{"name": "quay.io/coreos/etcd", "newName": name.replace(":test", ""), "digest": digest}]);
+        let images = json!([
+            {"name": "quay.io/coreos/etcd", "newName": name.replace(":test", ""), "digest": digest},
+            // Of its programs only `find` is used, to remove old snapshots.
+            {"name": "docker.io/library/postgres", "newName": "localhost/busybox", "newTag": "1"},
+        ]);
         let bundle = format!("../../../dist/{version}/k8s/overlays/{overlay}");
         let text = format!("resources: [{bundle}]\nimages: {images}\n{more}\n");
         self.repo.write(&format!("{place}/kustomization.yaml"), &text);
@@ -226,6 +278,20 @@ impl Lab {
         all.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).cloned().collect()
     }
 
+    /// Which pod of that name it is.
+    fn uid(&self, pod: &str) -> Result<String, String> {
+        self.cluster.ask(&["--namespace=goverse", "get", "pod", pod, "--output=jsonpath={.metadata.uid}"], "")
+    }
+
+    /// Waits until another pod of that name is ready: what a workload's status says may be of before.
+    fn replaced(&self, pod: &str, old: &str) {
+        await_that("another pod is there", SOON, || match self.uid(pod)? {
+            uid if uid != old => Ok(()),
+            _ => Err(format!("{pod} is the old one")),
+        });
+        self.kubectl(&["wait", "--for=condition=Ready", "--timeout=60s", &format!("pod/{pod}")]);
+    }
+
     fn evict(&self, pod: &str) -> Result<String, String> {
         let eviction =
             json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": "goverse"}});
@@ -248,6 +314,28 @@ impl Lab {
         let port = port.to_string();
         let connect = ["nc", "-w", "3", address(pod), &port, "-e", "/bin/true"];
         self.cluster.ask(&[&["exec", "stranger", "--"], &connect[..]].concat(), "").map(drop)
+    }
+}
+
+/// Server-side apply of every overlay and of the chart, with nothing refused and nothing warned of.
+fn is_taken(api: &Api, repo: &Repo) {
+    let (module, version) = OPERATOR;
+    let definitions = tools::module(module, version).join("example/prometheus-operator-crd");
+    for name in ["servicemonitors", "podmonitors", "prometheusrules"] {
+        let file = definitions.join(format!("monitoring.coreos.com_{name}.yaml")).display().to_string();
+        api.kubectl(&["apply", "--server-side", "--filename", &file]);
+        let definition = format!("customresourcedefinition/{name}.monitoring.coreos.com");
+        // `wait` fails at once on what has no conditions yet.
+        let wait = ["wait", "--for=condition=Established", "--timeout=30s", &definition];
+        await_that("monitors can be made", SOON, || api.ask(&wait, ""));
+    }
+    // A dry run makes no namespace, and Pod Security says nothing in one that isn't there.
+    let namespace = repo.path().join("k8s/base/namespace.yaml").display().to_string();
+    api.kubectl(&["apply", "--filename", &namespace]);
+    for target in ["dev", "staging", "production", "chart/goverse"] {
+        let objects = repo.succeed(&["k8s", "render", target]).stdout;
+        assert!(objects.contains("kind: StatefulSet"), "{target}: {objects}");
+        api.give(&["apply", "--server-side", "--dry-run=server", "--filename=-"], &objects);
     }
 }
 
@@ -304,4 +392,10 @@ patches:
       apiVersion: apps/v1
       kind: StatefulSet
       metadata: {name: goverse-postgres}
+  # busybox here has no -delete; the snapshot is new, so it would delete nothing.
+  - target: {kind: CronJob, name: goverse-etcd-backup}
+    patch: |
+      - op: replace
+        path: /spec/jobTemplate/spec/template/spec/containers/0/args
+        value: [/backup, -name, '*.db', -mtime, '+14', -print]
 ";
