@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
+use harness::registry::Registry;
 use harness::{Repo, checkout, read, tools};
 use serde_json::Value;
 use xtask::config::Config;
@@ -190,4 +191,40 @@ fn release_toml_lists_the_flags_that_the_programs_have() {
             .collect();
         assert_eq!(config.k8s.flags[name.as_ref()], flags, "{} {said}", name.as_ref());
     }
+}
+
+#[test]
+#[ignore = "needs a registry and crane"]
+fn images_of_others_are_pinned_to_what_their_registry_says() {
+    let (registry, repo) = (Registry::start(), Repo::tiny());
+    repo.succeed(&["release", "v1.2.0", "--skip-scan", "not this test's subject", "--to", registry.address()]);
+    let etcd = format!("{}/others/etcd", registry.address());
+    let name = |ours: &str, tag: &str| {
+        let from = format!("{}/{ours}:v1.2.0", registry.address());
+        read(&tools::crane(), ["copy", "--insecure", &from, &format!("{etcd}:{tag}")]);
+        read(&tools::crane(), ["digest", "--insecure", &format!("{etcd}:{tag}")]).trim().to_owned()
+    };
+    let manifest =
+        |image: &str| format!("kind: Pod\nspec:\n  containers:\n    - name: etcd\n      image: {image} # why\n");
+    let first = name("tiny-gate", "v3");
+    repo.write("k8s/etcd.yaml", &manifest(&format!("{etcd}:v3")));
+
+    let stale = repo.run(&["pin", "--external", "--check"]);
+    assert_eq!(stale.code, Some(5), "{}", stale.stderr);
+    assert!(stale.stdout.contains(&first) && stale.stderr.contains("k8s/etcd.yaml:5:14"), "{}", stale.stderr);
+    repo.succeed(&["pin", "--external"]);
+    assert_eq!(repo.read("k8s/etcd.yaml"), manifest(&format!("{etcd}:v3@{first}")));
+    repo.succeed(&["pin", "--external", "--check"]);
+
+    // Its owner has moved the tag.
+    let second = name("tiny-node", "v3");
+    assert_eq!(repo.run(&["pin", "--external", "--check"]).code, Some(5));
+    repo.succeed(&["pin", "--external"]);
+    assert_eq!(repo.read("k8s/etcd.yaml"), manifest(&format!("{etcd}:v3@{second}")));
+
+    repo.write("k8s/etcd.yaml", &manifest(&format!("{etcd}:v4")));
+    let missing = repo.run(&["pin", "--external"]);
+    assert_eq!(missing.code, Some(2), "{}", missing.stderr);
+    assert!(missing.stderr.contains(&format!("k8s/etcd.yaml:5:14: {etcd}:v4 is not there")), "{}", missing.stderr);
+    assert_eq!(repo.read("k8s/etcd.yaml"), manifest(&format!("{etcd}:v4")), "nothing is half pinned");
 }
