@@ -23,6 +23,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("iptables", "iptables"),
     ("jq", "jq"),
     ("openssl", "openssl"),
+    ("pg_lsclusters", "postgresql"),
     ("runc", "runc"),
     ("skopeo", "skopeo"),
     ("sysctl", "procps"),
