@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::compiled::compiled;
 use super::{checkout, read, tools};
-use xtask::tools::machine_cache;
 use xtask::ui::Ui;
 
 /// The daemon's package; its version is in `buildkit/go.mod`.
@@ -91,24 +91,10 @@ impl Drop for Buildkit {
     }
 }
 
-/// buildkitd, compiled once a machine and version.
+/// buildkitd, of the version that its module names.
 fn daemon() -> PathBuf {
     let module = checkout().join("xtask/tests/harness/buildkit");
-    let table = std::fs::read_to_string(module.join("go.mod")).expect("its go.mod is there");
-    let version =
-        table.lines().find_map(|line| line.trim().strip_prefix("github.com/moby/buildkit ")?.split(' ').next());
-    let go = tools::go();
-    let name = format!("{}-{}", version.expect("go.mod names BuildKit"), go.toolchain());
-    let program = machine_cache().expect("the machine has a cache").join("buildkitd").join(name).join("buildkitd");
-    if !program.is_file() {
-        // Another test may be at it: each writes beside, and the last one's name counts.
-        let new = program.with_extension(std::process::id().to_string());
-        let out = new.display().to_string();
-        let build = go.run(&module, None, &["build", "-trimpath", "-o", &out, PACKAGE]).expect("go is there");
-        build.read(&Ui::new(false)).expect("buildkitd compiles");
-        std::fs::rename(&new, &program).expect("it gets its name");
-    }
-    program
+    compiled("buildkitd", &module, "", PACKAGE).join("buildkitd")
 }
 
 /// Puts an image to compile in at `reference` of a registry: this machine's copy of the pinned toolchain, a shell, and

@@ -16,7 +16,6 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub(crate) use api::Api;
-use xtask::oci::Digest;
 use xtask::tools::machine_cache;
 use xtask::ui::Ui;
 
@@ -24,8 +23,6 @@ use super::{buildkit, checkout, tools};
 
 /// Where the cluster's state is; its address and its bridges are fixed too.
 const STATE: &str = "/var/lib/goverse-cluster";
-/// How long a compilation may take on a slow machine.
-const COMPILATION: Duration = Duration::from_secs(60 * 60);
 /// How often a condition is looked at.
 const AGAIN: Duration = Duration::from_millis(300);
 
@@ -163,32 +160,9 @@ fn etcd() -> PathBuf {
     folder
 }
 
-/// The folder of the programs of a module of ours, built once for its content and the toolchain.
-fn compiled(name: &str, ldflags: &str, packages: &str) -> PathBuf {
-    let (module, go) = (folder().join(name), tools::go());
-    let mut files: Vec<PathBuf> = walkdir::WalkDir::new(&module)
-        .into_iter()
-        .map(|entry| entry.expect("the module can be read"))
-        .filter(|entry| entry.file_type().is_file())
-        .map(walkdir::DirEntry::into_path)
-        .collect();
-    files.sort();
-    let mut content = format!("{ldflags}\n").into_bytes();
-    files.iter().for_each(|file| content.extend(std::fs::read(file).expect("the module can be read")));
-    let key = format!("{}-{}-{}", &Digest::of(&content).hex()[..16], go.toolchain(), std::env::consts::ARCH);
-    let shelf = machine_cache().expect("the machine has a cache").join(format!("cluster-{name}"));
-    let done = shelf.join(key);
-    if !done.is_dir() {
-        std::fs::create_dir_all(&shelf).expect("the cache can be written");
-        let beside = tempfile::Builder::new().prefix(".new-").tempdir_in(&shelf).expect("the cache can be written");
-        let (flags, out) = (format!("-ldflags={ldflags}"), format!("{}/", beside.path().display()));
-        let build = ["build", "-trimpath", "-buildvcs=false", &flags, "-o", &out, packages];
-        let built = go.run(&module, None, &build).and_then(|run| run.limit(COMPILATION).read(&Ui::new(false)));
-        built.expect("it compiles");
-        // Another run may have been faster; both made the same.
-        let _ = std::fs::rename(beside.path(), &done);
-    }
-    done
+/// The folder of the programs of one of the modules here.
+fn compiled(module: &str, ldflags: &str, packages: &str) -> PathBuf {
+    super::compiled::compiled(&format!("cluster-{module}"), &folder().join(module), ldflags, packages)
 }
 
 /// Puts an image of programs at `reference` of a registry and gives the reference by digest. Each program comes with its

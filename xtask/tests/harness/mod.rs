@@ -13,6 +13,7 @@
 pub(crate) mod base;
 pub(crate) mod buildkit;
 pub(crate) mod cluster;
+pub(crate) mod compiled;
 pub(crate) mod difference;
 pub(crate) mod github;
 pub(crate) mod registry;

@@ -70,6 +70,8 @@ fn base(registry: &Registry) -> String {
         let mut header = tar::Header::new_gnu();
         header.set_size(text.len() as u64);
         header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
         header.set_mtime(1_600_000_000);
         tar.append_data(&mut header, path, text.as_bytes()).unwrap();
     }
