@@ -2,7 +2,6 @@
 //!
 //! Takes nothing, changes only what the package manager changes; it is asked through sudo by everybody but root.
 
-use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use xshell::{Shell, cmd};
@@ -33,7 +32,9 @@ const FOR_ROOT: &str = "/usr/sbin:/sbin";
 
 /// Installs what is missing.
 pub(super) fn install(ui: &Ui) -> Result<()> {
-    let missing = missing(&std::env::var_os("PATH").unwrap_or_default());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).chain(std::env::split_paths(FOR_ROOT)).collect();
+    let missing = missing(&folders);
     if missing.is_empty() {
         return Ok(());
     }
@@ -50,9 +51,8 @@ pub(super) fn install(ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// The packages whose programs aren't in the folders of `path`.
-fn missing(path: &OsStr) -> Vec<&'static str> {
-    let folders: Vec<PathBuf> = std::env::split_paths(path).chain(std::env::split_paths(FOR_ROOT)).collect();
+/// The packages whose programs aren't in `folders`.
+fn missing(folders: &[PathBuf]) -> Vec<&'static str> {
     // Joined to a folder, an absolute path stands for itself.
     let is_there = |program: &str| folders.iter().any(|folder| folder.join(program).is_file());
     PROGRAMS.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect()
@@ -68,7 +68,7 @@ mod tests {
         for program in ["containerd", "runc"] {
             std::fs::write(folder.path().join(program), "").unwrap();
         }
-        let missing = missing(folder.path().as_os_str());
+        let missing = missing(&[folder.path().to_owned()]);
         assert!(!missing.contains(&"containerd") && !missing.contains(&"runc"), "{missing:?}");
         assert!(missing.contains(&"skopeo"), "{missing:?}");
     }
