@@ -7,9 +7,11 @@
 mod common;
 mod harness;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use harness::github::GitHub;
 use harness::registry::Registry;
+use harness::workflow::Workflow;
 use harness::{Outcome, Repo, read, tools};
 use serde_json::{Value, json};
 
@@ -190,4 +192,37 @@ fn a_rescan_pulls_no_layer() {
     assert_eq!(pulled.count(), 0, "{log:?}");
     let pushed = registry.snapshot()["tiny-gate"].manifests.len() - held["tiny-gate"].manifests.len();
     assert_eq!(pushed, 3);
+}
+
+#[test]
+#[ignore = "needs go and the module proxy: run by cargo xtask ci"]
+fn the_scheduled_job_shows_what_became_known_and_fails() {
+    let registry = Registry::start();
+    let repo = released(registry.address());
+    let github = GitHub::of(&repo);
+    let values = BTreeMap::from([
+        ("github.repository_owner", "owner"),
+        ("github.actor", "someone"),
+        ("github.token", "ghs_secret"),
+    ]);
+    let (line, mut env) = Workflow::named("scan.yml").line("scan", &values);
+    for (_, value) in &mut env {
+        *value = value.replace("ghcr.io/owner", registry.address());
+    }
+    // The database is the test's own.
+    let outcome = github.run(&repo, &line.replace(" scan ", " scan --offline "), &env);
+    assert_eq!(outcome.code, Some(4), "{}", outcome.stderr);
+    let annotation = format!("::error title={}::", NEW.0);
+    assert!(outcome.stderr.lines().any(|line| line.starts_with(&annotation)), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("ghs_secret"));
+
+    // What the job's next step uploads.
+    let sarif: Value = serde_json::from_str(&repo.read("scan.sarif")).unwrap();
+    let results = sarif["runs"].as_array().unwrap().iter().flat_map(|run| run["results"].as_array().unwrap());
+    let mut levels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for result in results {
+        levels.entry(result["ruleId"].as_str().unwrap()).or_default().insert(result["level"].as_str().unwrap());
+    }
+    assert_eq!(levels[NEW.0], BTreeSet::from(["error"]), "it breaks the policy");
+    assert!(!levels[KNOWN.0].contains("error"), "it is not linked: {levels:?}");
 }

@@ -73,6 +73,9 @@ pub(super) fn scan(context: &Context, options: &options::Scan) -> Result<()> {
     };
     let outcome = rescan::rescan(&request, &go, ui)?;
     show(&outcome, ui);
+    if let Some(runner) = &context.runner {
+        runner.findings(&outcome.report, ui);
+    }
     let attached = match options.released.no_attach {
         true => Ok(Vec::new()),
         false => rescan::attach(&images, &outcome.report, &context.store(), ui),

@@ -23,7 +23,7 @@ pub(super) fn error(error: &Error) -> Vec<String> {
     limited(items.map(|text| annotation(error.message(), None, &text)).collect())
 }
 
-/// One annotation a vulnerability, however many images have it.
+/// One annotation a vulnerability, however many images have it, and one for each ignore that has to go.
 pub(super) fn findings(report: &Report) -> Vec<String> {
     let all = report.platforms.iter().flat_map(|platform| &platform.findings);
     let bad = all.filter_map(|finding| Some((&finding.id, (finding, finding.violation.as_deref()?))));
@@ -33,7 +33,8 @@ pub(super) fn findings(report: &Report) -> Vec<String> {
         let message = format!("{} {}: {why}\n{}{fix}", finding.package, finding.version, finding.summary);
         annotation(id, None, &message)
     };
-    limited(distinct.into_iter().map(line).collect())
+    let lapsed = report.lapsed.iter().map(|lapsed| annotation(&lapsed.id, lapsed.at().as_ref(), &lapsed.why));
+    limited(distinct.into_iter().map(line).chain(lapsed).collect())
 }
 
 fn limited(mut lines: Vec<String>) -> Vec<String> {

@@ -2,7 +2,7 @@ use super::command::{annotation, assignment};
 use super::*;
 use crate::error::{Class, Item, Place};
 use crate::publish::fixture;
-use crate::scan::{Finding, Kind, PlatformReport, Report, Severity};
+use crate::scan::{Finding, Kind, Lapsed, PlatformReport, Report, Severity};
 
 fn runner(folder: &std::path::Path) -> Runner {
     Runner {
@@ -73,9 +73,11 @@ fn a_finding_is_annotated_once_and_only_when_the_policy_objects() {
         findings: vec![finding("GO-1", Some("it is high")), finding("GO-2", None)],
     };
     let platforms = vec![platform("gate"), platform("node")];
-    let report = Report { platforms, ..Report::default() };
+    let (place, id, why) = ("release.toml:40:1".into(), "CVE-1".into(), "has expired".into());
+    let report = Report { platforms, lapsed: vec![Lapsed { place, id, why }], ..Report::default() };
     let lines = report::findings(&report);
-    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(lines[1], "::error file=release.toml,line=40,col=1,title=CVE-1::has expired");
     let (properties, message) = read(&lines[0]);
     assert_eq!(properties, [("title".to_owned(), "GO-1".to_owned())]);
     assert_eq!(message, "stdlib 1.26.8: it is high\nit breaks\nfix: take go 1.26.10");

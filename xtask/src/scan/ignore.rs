@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::vex::{Purl, Subject};
 use super::{Finding, Kind, names};
 use crate::config;
+use crate::error::Place;
 
 /// One rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +47,15 @@ pub struct Lapsed {
     pub id: String,
     /// What is wrong with it.
     pub why: String,
+}
+
+impl Lapsed {
+    /// Where it is written, when that is a line of a file.
+    pub fn at(&self) -> Option<Place> {
+        let mut parts = self.place.rsplitn(3, ':');
+        let (column, line) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some(Place { file: parts.next()?.to_owned(), line, column })
+    }
 }
 
 impl std::fmt::Display for Lapsed {

@@ -108,7 +108,8 @@ fn result(finding: &Finding, part: Option<&PlatformReport>, files: &Files) -> Va
     let (file, line) = place(finding, part, files);
     let mut result = json!({
         "ruleId": finding.id,
-        "level": level(finding.severity),
+        // What fails the scan is seen to: a linked symbol fails it whatever the severity.
+        "level": if finding.violation.is_some() { "error" } else { level(finding.severity) },
         "message": {"text": message(finding, part)},
         "locations": [location(&file, line, logical(finding, part))],
         "partialFingerprints": {"primaryLocationLineHash": fingerprint(finding, part)},
@@ -127,19 +128,17 @@ fn result(finding: &Finding, part: Option<&PlatformReport>, files: &Files) -> Va
 }
 
 fn lapsed(lapsed: &Lapsed) -> Value {
-    let mut parts = lapsed.place.rsplitn(3, ':').skip(1);
-    let line = parts.next().and_then(|line| line.parse().ok()).unwrap_or(1);
-    let file = parts.next().unwrap_or(&lapsed.place);
+    let (file, line) = lapsed.at().map_or_else(|| (lapsed.place.clone(), 1), |at| (at.file, at.line));
     json!({
         "ruleId": LAPSED,
         "level": "error",
         "message": {"text": format!("the ignore of {} {}", lapsed.id, lapsed.why)},
-        "locations": [location(file, line, None)],
-        "partialFingerprints": {"primaryLocationLineHash": hash(&[LAPSED, file, &lapsed.id])},
+        "locations": [location(&file, line, None)],
+        "partialFingerprints": {"primaryLocationLineHash": hash(&[LAPSED, &file, &lapsed.id])},
     })
 }
 
-fn location(file: &str, line: u64, logical: Option<String>) -> Value {
+fn location(file: &str, line: usize, logical: Option<String>) -> Value {
     let mut location = json!({
         "physicalLocation": {"artifactLocation": {"uri": uri(file)}, "region": {"startLine": line}},
     });
@@ -151,7 +150,7 @@ fn location(file: &str, line: u64, logical: Option<String>) -> Value {
 
 /// Where a person mends it: the file itself when it is one of the repository's, go.mod for a module, release.toml for
 /// the toolchain, the base image and all that comes with it.
-fn place(finding: &Finding, part: Option<&PlatformReport>, files: &Files) -> (String, u64) {
+fn place(finding: &Finding, part: Option<&PlatformReport>, files: &Files) -> (String, usize) {
     if part.is_none() {
         let at = finding.location.as_deref().unwrap_or(&files.table);
         return match at.rsplit_once(':').and_then(|(file, line)| Some((file, line.parse().ok()?))) {
