@@ -39,8 +39,7 @@ pub(super) fn install(ui: &Ui) -> Result<()> {
         return Ok(());
     }
     let shell = Shell::new().attempt(|| "find the current folder".into())?;
-    let user = Run::new(cmd!(shell, "id -u")).read(ui)?;
-    let sudo: &[&str] = if user.trim_ascii() == b"0" { &[] } else { &["sudo", "--non-interactive"] };
+    let sudo = super::sudo(ui)?;
     let hint = "install them yourself: apt-get install ".to_owned() + &missing.join(" ");
     let options = ["--quiet", "--yes", "--no-install-recommends"];
     for args in [&["update", "--quiet"][..], &[&["install"][..], &options, &missing].concat()] {
