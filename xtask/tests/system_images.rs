@@ -5,13 +5,13 @@
 mod harness;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use harness::{Repo, digests, read};
+use harness::{Repo, digests, free_port, read};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -54,10 +54,6 @@ fn start(root: &Path, config: &Value, emulator: Option<&str>, args: &[String]) -
     let entrypoint = config["config"]["Entrypoint"].as_array().unwrap().iter().map(|word| word.as_str().unwrap());
     command.args(entrypoint).args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command.process_group(0).spawn().unwrap()
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// What `GET path` answers, once something listens.

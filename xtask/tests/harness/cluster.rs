@@ -23,6 +23,8 @@ use super::{buildkit, checkout, tools};
 
 /// Where the cluster's state is; its address and its bridges are fixed too.
 const STATE: &str = "/var/lib/goverse-cluster";
+/// The module of the cluster's programs and the version that it names.
+const NEWEST: (&str, &str) = ("kubernetes", "1.37.2");
 /// How often a condition is looked at.
 const AGAIN: Duration = Duration::from_millis(300);
 
@@ -133,7 +135,7 @@ fn programs(shelf: &Path) -> Vec<PathBuf> {
         program.parent().expect("a program is in a folder").to_owned()
     };
     vec![
-        kubernetes("kubernetes", "1.37.2"),
+        kubernetes(NEWEST),
         compiled("addons", "-s -w", "./..."),
         etcd(),
         alone("sigs.k8s.io/cri-tools/cmd/crictl", "1.37.0"),
@@ -142,7 +144,7 @@ fn programs(shelf: &Path) -> Vec<PathBuf> {
 }
 
 /// The folder of the programs of a module that names `version` of Kubernetes, which they are to tell.
-fn kubernetes(module: &str, version: &str) -> PathBuf {
+fn kubernetes((module, version): (&str, &str)) -> PathBuf {
     let minor = version.split('.').nth(1).expect("a version has three parts");
     let version = format!("v{version}");
     let settings = [("gitVersion", &*version), ("gitMajor", "1"), ("gitMinor", minor), ("gitTreeState", "clean")];

@@ -23,6 +23,7 @@ pub(crate) mod trivydb;
 pub(crate) mod workflow;
 
 use std::ffi::OsStr;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -214,4 +215,9 @@ fn copy(from: &Path, to: &Path) {
             false => _ = std::fs::copy(entry.path(), target).expect("the file can be copied"),
         }
     }
+}
+
+/// A port of this machine that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }

@@ -1,12 +1,11 @@
 //! A real registry, the reference implementation, on a free port of this machine.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::tools;
+use super::{free_port, tools};
 
 /// A running registry; it ends with this value.
 pub(crate) struct Registry {
@@ -19,8 +18,7 @@ impl Registry {
     /// Starts an empty registry and waits until it says that it listens.
     pub(crate) fn start() -> Registry {
         let storage = TempDir::new().expect("a temporary folder");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
-        let address = format!("127.0.0.1:{port}");
+        let address = format!("127.0.0.1:{}", free_port());
         let config = storage.path().join("config.yml");
         let root = storage.path().join("blobs");
         let text = format!(

@@ -2,14 +2,16 @@
 //!
 //! Needs no root: it and its etcd are this user's processes, on free ports of this machine.
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::{Api, await_that, etcd, kubernetes, machine_cache, path, programs};
+use super::super::{free_port, read};
+use super::{Api, NEWEST, await_that, etcd, kubernetes, path};
 
+/// The module and the version, four minor ones before [`NEWEST`].
+const OLDEST: (&str, &str) = ("kubernetes-1.33", "1.33.13");
 /// How long it takes at most to answer.
 const READY: Duration = Duration::from_secs(90);
 
@@ -21,13 +23,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts Kubernetes 1.33, four minor versions before that of [`super::Cluster`].
+    /// Starts [`OLDEST`] and waits until it is ready.
     pub(crate) fn start() -> Server {
+        // What may have to be compiled comes before what has to be ended.
+        let (apiserver, kubectl, etcd) = (kubernetes(OLDEST), kubernetes(NEWEST), etcd());
         let folder = TempDir::new().expect("a temporary folder");
         let at = |name: &str| folder.path().join(name).display().to_string();
         let [client, peer, secure] = [(); 3].map(|()| free_port());
         let (etcd_at, peers_at) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
-        let etcd = Command::new(etcd().join("etcd"))
+        let etcd = Command::new(etcd.join("etcd"))
             .args(["--data-dir", &at("etcd"), "--listen-client-urls", &etcd_at, "--advertise-client-urls", &etcd_at])
             .args(["--listen-peer-urls", &peers_at])
             .stdin(Stdio::null())
@@ -35,13 +39,14 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .expect("etcd starts");
-        super::super::read("openssl".as_ref(), ["genrsa", "-out", &at("sa.key"), "2048"]);
+        read("openssl".as_ref(), ["genrsa", "-out", &at("sa.key"), "2048"]);
         std::fs::write(at("tokens.csv"), "admin,admin,admin,system:masters\n").expect("the folder can be written");
         let kubeconfig = folder.path().join("kubeconfig");
         let server = format!("https://127.0.0.1:{secure}");
         std::fs::write(&kubeconfig, KUBECONFIG.replace("SERVER", &server)).expect("the folder can be written");
+        let api = Api { path: path(vec![kubectl]), kubeconfig };
         let log = std::fs::File::create(at("log")).expect("the folder can be written");
-        let apiserver = Command::new(kubernetes("kubernetes-1.33", "1.33.13").join("kube-apiserver"))
+        let apiserver = Command::new(apiserver.join("kube-apiserver"))
             .args(["--advertise-address=127.0.0.1", "--bind-address=127.0.0.1", "--authorization-mode=RBAC"])
             .args(["--service-cluster-ip-range=10.0.0.0/24", "--service-account-issuer=https://kubernetes.default.svc"])
             // No controller makes the accounts of a namespace.
@@ -54,8 +59,6 @@ impl Server {
             .stderr(log)
             .spawn()
             .expect("the API server starts");
-        let shelf = machine_cache().expect("the machine has a cache");
-        let api = Api { path: path(programs(&shelf)), kubeconfig };
         let server = Server { api, processes: vec![apiserver, etcd], _folder: folder };
         await_that("the API server is ready", READY, || server.api.ask(&["get", "--raw", "/readyz"], ""));
         server
@@ -69,10 +72,6 @@ impl Drop for Server {
             let _ = process.wait();
         }
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
 /// Its certificate is one that it made itself, a moment ago, on this machine.
