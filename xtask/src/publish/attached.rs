@@ -59,13 +59,21 @@ pub fn attach(remote: &dyn Remote, artifact: &Artifact, subject: &Digest, store:
     if is_listed()? && remote.manifest(&digest)?.is_some() {
         return Ok(false);
     }
-    for blob in [&empty(), &artifact.document] {
-        store.put(blob)?;
-        remote.put_blob(&blob.descriptor, store, &|_| ())?;
-    }
+    put_blobs(remote, artifact, store)?;
     remote.put_manifest(&artifact.manifest)?;
     match is_listed()? {
         true => Ok(true),
         false => Err(Error::network(format!("{} does not list {digest} as a referrer of {subject}", remote.name()))),
     }
+}
+
+/// Sends the blobs of `artifact` that aren't there, by way of `store`.
+pub fn put_blobs(remote: &dyn Remote, artifact: &Artifact, store: &Store) -> Result<()> {
+    for blob in [&empty(), &artifact.document] {
+        store.put(blob)?;
+        if !remote.has_blob(&blob.descriptor)? {
+            remote.put_blob(&blob.descriptor, store, &|_| ())?;
+        }
+    }
+    Ok(())
 }

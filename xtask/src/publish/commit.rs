@@ -6,9 +6,9 @@
 use semver::Version;
 use serde::Deserialize;
 
-use super::attached::blob;
+use super::attached::{blob, put_blobs};
 use super::moves::Named;
-use super::referrer::{Artifact, Attachment, empty};
+use super::referrer::{Artifact, Attachment};
 use super::{Destination, Published, Remote, moves, readback};
 use crate::config::Repository;
 use crate::error::{Class, Error, Item, Result};
@@ -102,10 +102,7 @@ pub fn write(record: &Record, repository: &Repository, store: &Store, destinatio
 /// Blobs, then the manifest by digest, both read back, then the tag.
 fn put(remote: &dyn Remote, tag: &str, artifact: &Artifact, store: &Store, trouble: Class) -> Result<()> {
     let Artifact { manifest, document, .. } = artifact;
-    for part in [&empty(), document] {
-        store.put(part)?;
-        remote.put_blob(&part.descriptor, store, &|_| ())?;
-    }
+    put_blobs(remote, artifact, store)?;
     remote.put_manifest(manifest)?;
     let same = remote.manifest(&manifest.descriptor.digest)?.is_some_and(|back| back.bytes == manifest.bytes);
     if !same || blob(remote, &document.descriptor, DOCUMENT_LIMIT, trouble)? != document.bytes {

@@ -114,9 +114,12 @@ impl<M: Meddler> Remote for MeddledRemote<M> {
         self.inner.put_blob(descriptor, store, progress)
     }
 
-    fn put_manifest(&self, document: &Document) -> Result<()> {
-        self.before(&format!("put_manifest {}", document.descriptor.digest))?;
-        self.inner.put_manifest(document)
+    fn put_manifests(&self, documents: &[Document]) -> Result<()> {
+        for document in documents {
+            self.before(&format!("put_manifest {}", document.descriptor.digest))?;
+            self.inner.put_manifest(document)?;
+        }
+        Ok(())
     }
 
     fn set_tag(&self, tag: &str, document: &Document) -> Result<()> {

@@ -23,4 +23,4 @@ pub use crate::remote::{Destination, Remote};
 pub use commit::{commit, fetch};
 pub use latest::latest;
 pub use moves::{Action, TagMove, TagMoves, moves};
-pub use protocol::{Published, PublishedImage, Uploaded, Verified, publish, upload};
+pub use protocol::{Prepared, Published, PublishedImage, Uploaded, Verified, Whole, prepare, publish};

@@ -1,8 +1,8 @@
 //! The protocol, whatever the destination: upload by digest, read back, and only then tags.
 //!
-//! Takes [`Packed`], gives [`Published`] by way of [`Uploaded`] and [`Verified`], each made only from the one before:
-//! what hasn't been read back can't be tagged. A run may be stopped anywhere and repeated: what is there is not sent
-//! again, and no tag ever names something incomplete. The destination is the only journal.
+//! Takes [`Packed`], gives [`Published`] by way of [`Prepared`], [`Uploaded`] and [`Verified`], each made only from the
+//! one before: what hasn't been read back can't be tagged. A run may be stopped anywhere and repeated: what is there is
+//! not sent again, and no tag ever names something incomplete. The destination is the only journal.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use super::referrer::{Artifact, Attachment, bare, empty};
 use super::{Destination, Remote, TagMove, attachments, commit};
 use crate::build::{Built, BuiltImage, document};
 use crate::chart::{Chart, Packed};
-use crate::error::{Error, Result};
+use crate::error::{Error, Item, Result};
 use crate::oci::Digest;
 use crate::oci::spec::Descriptor;
 use crate::oci::store::Store;
@@ -36,7 +36,10 @@ pub fn publish<'a>(
     destination: &'a dyn Destination,
     ui: &'a Ui,
 ) -> Result<Published> {
-    upload(packed, store, destination, ui)?.verify()?.tag()
+    match prepare(packed, store, destination, ui)?.whole()? {
+        Whole::Yes(verified) => verified.tag(),
+        Whole::No(prepared) => prepared.upload()?.verify()?.tag(),
+    }
 }
 
 /// What all states share.
@@ -62,6 +65,15 @@ impl Site<'_> {
         self.images.iter().zip(&self.remotes).map(|(image, remote)| Placed { image, remote: &**remote }).collect()
     }
 
+    /// Everything by digest; gives what isn't what it should be.
+    fn read_back(&self) -> Result<Vec<Item>> {
+        let version = format!("v{}", self.plan.version);
+        let labels = Labels { version: &version, revision: self.plan.source.revision.as_deref() };
+        let reading = Reading { labels, trouble: readback::trouble(self.destination) };
+        let chart = self.chart.as_ref().map(|c| PlacedChart { chart: &c.chart, remote: &*c.remote });
+        readback::check(&self.placed(), chart.as_ref(), &reading, self.ui)
+    }
+
     /// The tags of the version, and what they are to name.
     fn named(&self) -> Vec<Named<'_>> {
         let tag = self.plan.tags.version.as_str();
@@ -75,6 +87,22 @@ impl ChartSite {
     fn named(&self) -> Named<'_> {
         Named { remote: &*self.remote, tag: &self.chart.tag, digest: self.chart.manifest.digest }
     }
+}
+
+/// Nothing at the destination contradicts it; nothing has been sent yet.
+#[must_use]
+pub struct Prepared<'a> {
+    site: Site<'a>,
+    /// There is a record of it, so it was complete once.
+    finished: bool,
+}
+
+/// Whether a release is at its destination already.
+pub enum Whole<'a> {
+    /// All of it, read back.
+    Yes(Verified<'a>),
+    /// Not all of it, or nobody knows.
+    No(Prepared<'a>),
 }
 
 /// Everything is at the destination, by digest; nothing names it yet.
@@ -107,23 +135,47 @@ pub struct PublishedImage {
     tags: Vec<TagMove>,
 }
 
-/// Uploads all blobs, then platform manifests, then indexes, then what is attached to them and the chart. A version tag
-/// or a record that names other content ends it before anything has changed (class tag conflict).
-pub fn upload<'a>(
+/// Looks at what is there: a version tag or a record that names other content is an error (class tag conflict).
+pub fn prepare<'a>(
     packed: &'a Packed<'_>,
     store: &'a Store,
     destination: &'a dyn Destination,
     ui: &'a Ui,
-) -> Result<Uploaded<'a>> {
+) -> Result<Prepared<'a>> {
     let (scanned, plan) = (packed.scanned(), &packed.built().plan);
     let images = released(scanned, store)?;
     let remotes = images.iter().map(|image| destination.remote(&image.repository)).collect::<Result<_>>()?;
     let chart = packed.chart().map(|chart| chart_site(released_chart(chart), destination)).transpose()?;
     let mut site = Site { plan, store, destination, ui, images, remotes, chart };
-    preflight(&mut site)?;
-    send_blobs(&site)?;
-    send_manifests(&site)?;
-    Ok(Uploaded { site })
+    let finished = preflight(&mut site)?;
+    Ok(Prepared { site, finished })
+}
+
+impl<'a> Prepared<'a> {
+    /// Reads back what was finished before: where all of it is there, nothing has to be looked for and sent.
+    pub fn whole(self) -> Result<Whole<'a>> {
+        if !self.finished {
+            return Ok(Whole::No(self));
+        }
+        match self.site.read_back()?.len() {
+            0 => Ok(Whole::Yes(Verified { site: self.site })),
+            faults => {
+                let Site { plan, destination, ui, .. } = &self.site;
+                let (tag, place) = (&plan.tags.version, destination.describe());
+                ui.note(&format!(
+                    "{tag} was finished, and {place} has not kept all of it ({faults} faults): mending it"
+                ));
+                Ok(Whole::No(self))
+            }
+        }
+    }
+
+    /// Uploads all blobs, then platform manifests, then indexes, then what is attached to them and the chart.
+    pub fn upload(self) -> Result<Uploaded<'a>> {
+        send_blobs(&self.site)?;
+        send_manifests(&self.site)?;
+        Ok(Uploaded { site: self.site })
+    }
 }
 
 /// What is to be released, its attachments put into the store beside the images.
@@ -187,8 +239,8 @@ fn stored(attachments: &[Attachment], subject: &Descriptor, store: &Store) -> Re
 }
 
 /// Refuses what would contradict an earlier release, all of it at once. Where the release has a record, that stays, so
-/// its word on what is attached counts, and on whether there is a chart.
-fn preflight(site: &mut Site<'_>) -> Result<()> {
+/// its word on what is attached counts, and on whether there is a chart. Gives whether it has one.
+fn preflight(site: &mut Site<'_>) -> Result<bool> {
     let record = commit::fetch(site.destination, &site.plan.record, &site.plan.tags.version)?;
     let ours = site.chart.as_ref().map(|site| &site.chart);
     let contradictions = record.as_ref().map(|r| commit::compare(r, &site.plan.version, &site.images, ours));
@@ -200,10 +252,11 @@ fn preflight(site: &mut Site<'_>) -> Result<()> {
     if let Some(refusal) = moves::refusal(items) {
         return Err(refusal);
     }
-    let Some(record) = record else { return Ok(()) };
+    let Some(record) = record else { return Ok(false) };
     site.images = record.images;
     site.chart = record.chart.map(|chart| chart_site(chart, site.destination)).transpose()?;
-    fetch_recorded(site)
+    fetch_recorded(site)?;
+    Ok(true)
 }
 
 /// Brings what the record lists into the store, so that a copy of the release has it too: a later run makes another
@@ -308,15 +361,16 @@ fn subjects<'a>(placed: &[Placed<'a>]) -> Vec<Subject<'a>> {
 fn send_attached(site: &Site<'_>, subject: &Subject<'_>) -> Result<()> {
     let Subject { remote, digest, attached } = subject;
     let listed: BTreeSet<Digest> = remote.referrers(digest)?.iter().map(|d| d.digest).collect();
+    let mut missing = Vec::new();
     for Attached { artifact, document: content, .. } in attached {
         if listed.contains(&artifact.digest) && remote.manifest(&artifact.digest)?.is_some() {
             continue;
         }
         if can_be_sent(site.store, artifact) && can_be_sent(site.store, content) {
-            remote.put_manifest(&document(site.store, artifact)?)?;
+            missing.push(document(site.store, artifact)?);
         }
     }
-    Ok(())
+    remote.put_manifests(&missing)
 }
 
 /// Whether a part of an attachment is in the store: what a finished release has lost, and nobody makes again, isn't.
@@ -328,11 +382,7 @@ impl<'a> Uploaded<'a> {
     /// Reads everything back by digest; all that isn't what was sent is listed (class verification).
     pub fn verify(self) -> Result<Verified<'a>> {
         let site = self.site;
-        let version = format!("v{}", site.plan.version);
-        let labels = Labels { version: &version, revision: site.plan.source.revision.as_deref() };
-        let reading = Reading { labels, trouble: readback::trouble(site.destination) };
-        let chart = site.chart.as_ref().map(|c| PlacedChart { chart: &c.chart, remote: &*c.remote });
-        let found = readback::check(&site.placed(), chart.as_ref(), &reading, site.ui)?;
+        let found = site.read_back()?;
         if found.is_empty() {
             return Ok(Verified { site });
         }

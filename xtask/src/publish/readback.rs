@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
-use super::referrer::{FORMATS, bare};
+use super::referrer::{FORMATS, bare, empty};
 use super::{Destination, Remote, attached};
 use crate::chart::{self, Metadata};
 use crate::error::{Class, Error, Item, Result};
@@ -65,6 +65,8 @@ enum Task<'a> {
     Platform(&'a dyn Remote, &'a ReleasedPlatform),
     Attached(&'a dyn Remote, Digest, &'a Attached),
     Index(&'a dyn Remote, &'a ReleasedImage),
+    /// The configuration that all of a repository's artifacts share.
+    Empty(&'a dyn Remote),
     Chart(&'a dyn Remote, &'a ReleasedChart),
 }
 
@@ -96,6 +98,7 @@ fn tasks<'a>(images: &[Placed<'a>]) -> Vec<Task<'a>> {
     let mut documents = Vec::new();
     for (at, &Placed { image, remote }) in images.iter().enumerate() {
         documents.push(Task::Index(remote, image));
+        documents.push(Task::Empty(remote));
         let subject = image.index.digest;
         documents.extend(image.attachments.iter().map(|attached| Task::Attached(remote, subject, attached)));
         for platform in &image.platforms {
@@ -116,6 +119,7 @@ fn bytes(task: &Task<'_>) -> u64 {
         Task::Platform(_, platform) => platform.manifest.size + platform.config.size,
         Task::Attached(_, _, attached) => attached.artifact.size + attached.document.size,
         Task::Index(_, image) => image.index.size,
+        Task::Empty(_) => empty().descriptor.size,
         Task::Chart(_, chart) => chart.manifest.size + chart.config.size + chart.archive.size,
     }
 }
@@ -130,6 +134,7 @@ impl Reading<'_> {
             Task::Platform(remote, platform) => (remote, self.platform(*remote, platform)?),
             Task::Attached(remote, subject, attached) => (remote, self.attached(*remote, subject, attached)?),
             Task::Index(remote, image) => (remote, self.index(*remote, image)?),
+            Task::Empty(remote) => (remote, self.empty(*remote)?),
             Task::Chart(remote, chart) => (remote, self.chart(*remote, chart)?),
         };
         let item = |what: String| Item { what: format!("{}: {what}", remote.name()), fix: None };
@@ -151,6 +156,12 @@ impl Reading<'_> {
             problems.extend(unlisted(remote, &image.index.digest, image.attachments.iter())?);
         }
         Ok(problems.into_iter().map(|why| format!("index {}: {why}", image.index.digest)).collect())
+    }
+
+    fn empty(&self, remote: &dyn Remote) -> Result<Vec<String>> {
+        let Descriptor { digest, .. } = empty().descriptor;
+        let found = self.small(remote, &empty().descriptor, DOCUMENT_LIMIT)?;
+        Ok(found.err().map(|why| format!("artifacts' config {digest}: {why}")).into_iter().collect())
     }
 
     fn platform(&self, remote: &dyn Remote, platform: &ReleasedPlatform) -> Result<Vec<String>> {

@@ -1,6 +1,6 @@
 //! The referrers tag scheme: an index under the tag `sha256-HEX` (distribution spec, "Referrers Tag Schema").
 //!
-//! Takes a subject and an entry, rewrites the index. Entries of others stay byte for byte what they were. The spec
+//! Takes a subject and entries, rewrites the index. Entries of others stay byte for byte what they were. The spec
 //! has no compare-and-swap, so another process may overwrite what was written: it is read back and written again, a
 //! bounded number of times.
 
@@ -34,26 +34,26 @@ impl Repository {
         entries.into_iter().map(read).collect()
     }
 
-    /// Adds `entry` to the fallback tag, unless it is there.
-    pub(super) fn add_fallback_referrer(&self, subject: &Digest, entry: &Descriptor) -> Result<()> {
+    /// Adds what isn't there of `entries` to the fallback tag, all at once.
+    pub(super) fn add_fallback_referrers(&self, subject: &Digest, entries: &[Descriptor]) -> Result<()> {
         let tag_lock = self.client.fallback(subject);
         let _alone = tag_lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let added = self.client.retrier().run(|| {
             let listed = self.fallback_index(subject)?;
-            if listed.as_ref().is_some_and(|listed| listed.has(&entry.digest)) {
+            let listed = listed.unwrap_or_else(Listed::empty);
+            if listed.missing(entries).is_none() {
                 return Ok(());
             }
-            let document = listed.unwrap_or_else(Listed::empty).with(entry)?;
-            self.put_manifest(&document, Target::Tag(&tag(subject)))?;
-            match self.fallback_index(subject)?.is_some_and(|listed| listed.has(&entry.digest)) {
-                true => Ok(()),
-                false => Err(Failure::temporary(Error::network(format!(
+            self.put_manifest(&listed.with(entries)?, Target::Tag(&tag(subject)))?;
+            let listed = self.fallback_index(subject)?.unwrap_or_else(Listed::empty);
+            listed.missing(entries).map_or(Ok(()), |lost| {
+                Err(Failure::temporary(Error::network(format!(
                     "{}:{} changed while {} was added to it",
                     self.name(),
                     tag(subject),
-                    entry.digest
-                )))),
-            }
+                    lost.digest
+                ))))
+            })
         });
         Ok(added?)
     }
@@ -78,11 +78,19 @@ impl Listed {
         self.manifests.iter().any(|entry| digest_of(entry) == digest.to_string())
     }
 
-    /// With one entry more, sorted by digest so that every order of adding ends in the same index.
-    fn with(mut self, entry: &Descriptor) -> Result<Document> {
-        let value =
-            serde_json::to_value(entry).map_err(|e| Error::failed("failed to serialise a descriptor").because(e))?;
-        self.manifests.push(value);
+    /// The first of `entries` that isn't there.
+    fn missing<'a>(&self, entries: &'a [Descriptor]) -> Option<&'a Descriptor> {
+        entries.iter().find(|entry| !self.has(&entry.digest))
+    }
+
+    /// With what it lacks of `entries`, sorted by digest so that every order of adding ends in the same index.
+    fn with(mut self, entries: &[Descriptor]) -> Result<Document> {
+        for entry in entries {
+            if !self.has(&entry.digest) {
+                let value = serde_json::to_value(entry);
+                self.manifests.push(value.map_err(|e| Error::failed("failed to serialise a descriptor").because(e))?);
+            }
+        }
         self.manifests.sort_by(|a, b| digest_of(a).cmp(digest_of(b)));
         self.rest.insert("mediaType".into(), json!(media::INDEX));
         Document::new(media::INDEX, &self)

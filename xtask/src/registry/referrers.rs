@@ -3,6 +3,8 @@
 //! Takes a subject's digest, gives descriptors. Falls back on the tag scheme where a registry has no such list, and
 //! keeps that tag up to date where a registry does not say that it tracks subjects.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::manifest::Target;
@@ -55,16 +57,17 @@ impl Repository {
         Ok(found)
     }
 
-    /// Stores a manifest or index under its digest and, where it has a subject, sees to it that it is found from there.
-    pub fn attach(&self, document: &Document) -> Result<()> {
-        let stored = self.put_manifest(document, Target::Digest(&document.descriptor.digest))?;
-        let referrer: Referrer = json(&document.descriptor.digest.to_string(), &document.bytes)?;
-        match &referrer.subject {
-            Some(subject) if !stored.tracks_subject => {
-                self.add_fallback_referrer(&subject.digest, &referrer.entry(document))
+    /// Stores manifests and indexes under their digests, and sees to it that those with a subject are found from there.
+    pub fn attach(&self, documents: &[Document]) -> Result<()> {
+        let mut untracked: BTreeMap<Digest, Vec<Descriptor>> = BTreeMap::new();
+        for document in documents {
+            let stored = self.put_manifest(document, Target::Digest(&document.descriptor.digest))?;
+            let referrer: Referrer = json(&document.descriptor.digest.to_string(), &document.bytes)?;
+            if let Some(subject) = referrer.subject.as_ref().filter(|_| !stored.tracks_subject) {
+                untracked.entry(subject.digest).or_default().push(referrer.entry(document));
             }
-            _ => Ok(()),
         }
+        untracked.iter().try_for_each(|(subject, entries)| self.add_fallback_referrers(subject, entries))
     }
 }
 

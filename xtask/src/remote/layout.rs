@@ -112,8 +112,9 @@ impl Remote for LayoutRemote {
         Ok(())
     }
 
-    fn put_manifest(&self, document: &Document) -> Result<()> {
-        Layout::create(&self.root)?.add_manifest(document)
+    fn put_manifests(&self, documents: &[Document]) -> Result<()> {
+        let layout = Layout::create(&self.root)?;
+        documents.iter().try_for_each(|document| layout.add_manifest(document))
     }
 
     fn set_tag(&self, tag: &str, document: &Document) -> Result<()> {

@@ -46,10 +46,16 @@ pub trait Remote: Sync {
     fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send + '_>>;
     /// Whether a blob is there.
     fn has_blob(&self, descriptor: &Descriptor) -> Result<bool>;
-    /// Uploads a blob of `store`, streamed; nothing to do when it is there. `progress` is told of bytes sent.
+    /// Uploads a blob of `store`, streamed. Whether it is there already, [`Remote::has_blob`] tells. `progress` is told of
+    /// bytes sent.
     fn put_blob(&self, descriptor: &Descriptor, store: &Store, progress: &(dyn Fn(u64) + Sync)) -> Result<()>;
-    /// Stores a manifest or index under its digest; where it has a `subject`, it can be found by [`Remote::referrers`].
-    fn put_manifest(&self, document: &Document) -> Result<()>;
+    /// Stores manifests and indexes under their digests; those with a `subject` can then be found by
+    /// [`Remote::referrers`].
+    fn put_manifests(&self, documents: &[Document]) -> Result<()>;
+    /// Stores one.
+    fn put_manifest(&self, document: &Document) -> Result<()> {
+        self.put_manifests(std::slice::from_ref(document))
+    }
     /// Makes `tag` point at a manifest that is there.
     fn set_tag(&self, tag: &str, document: &Document) -> Result<()>;
     /// What refers to `subject` (distribution spec, "Listing referrers").

@@ -17,6 +17,8 @@ use crate::ui::Ui;
 
 /// How many repositories are asked about at the same time.
 const ASKED_AT_ONCE: usize = 4;
+/// From this size on, asking the other repositories for a blob costs less than sending it.
+const MOUNTED_FROM: u64 = 128 << 10;
 
 /// A registry and the path below which a release's repositories are.
 pub struct RegistryDestination {
@@ -100,9 +102,12 @@ impl RegistryRemote {
         Ok(RegistryRemote { repository: client.repository(host, path)?, siblings })
     }
 
-    /// The first sibling that has the blob. One that cannot be asked has nothing to mount, which is no failure.
+    /// The first sibling that has the blob, of what is large enough to ask. One that cannot be asked has nothing to mount,
+    /// which is no failure.
     fn holder(&self, descriptor: &Descriptor) -> Option<&str> {
-        let holds = |sibling: &&(String, Repository)| sibling.1.has_blob(descriptor).unwrap_or(false);
+        let holds = |sibling: &&(String, Repository)| {
+            descriptor.size >= MOUNTED_FROM && sibling.1.has_blob(descriptor).unwrap_or(false)
+        };
         self.siblings.iter().find(holds).map(|(path, _)| path.as_str())
     }
 }
@@ -133,14 +138,11 @@ impl Remote for RegistryRemote {
     }
 
     fn put_blob(&self, descriptor: &Descriptor, store: &Store, progress: &(dyn Fn(u64) + Sync)) -> Result<()> {
-        if self.repository.has_blob(descriptor)? {
-            return Ok(());
-        }
         self.repository.upload(descriptor, store, self.holder(descriptor), progress).map(|_| ())
     }
 
-    fn put_manifest(&self, document: &Document) -> Result<()> {
-        self.repository.attach(document)
+    fn put_manifests(&self, documents: &[Document]) -> Result<()> {
+        self.repository.attach(documents)
     }
 
     fn set_tag(&self, tag: &str, document: &Document) -> Result<()> {

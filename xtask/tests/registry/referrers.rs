@@ -10,9 +10,7 @@ use crate::lab::{Lab, REPOSITORY, fails};
 
 fn attached(lab: &Lab, repository: &Repository, subject: &Descriptor, names: &[&str]) -> Vec<Document> {
     let referrers: Vec<_> = names.iter().map(|name| lab.manifest(name, Some(subject.clone()))).collect();
-    for referrer in &referrers {
-        repository.attach(referrer).unwrap();
-    }
+    repository.attach(&referrers).unwrap();
     referrers
 }
 
@@ -67,14 +65,27 @@ fn a_registry_that_tracks_subjects_gets_no_tag() {
 
 #[test]
 fn every_order_of_attaching_ends_in_the_same_index() {
-    let index = |names: &[&str]| {
+    let index = |batches: &[&[&str]]| {
         let lab = Lab::new();
         lab.registry.fault(|f| f.no_referrers = true);
         let subject = lab.manifest("subject", None).descriptor;
-        attached(&lab, &lab.repository(), &subject, names);
+        for names in batches {
+            attached(&lab, &lab.repository(), &subject, names);
+        }
         fallback(&lab, &subject).unwrap().to_string()
     };
-    assert_eq!(index(&["a", "b", "c"]), index(&["c", "a", "b", "a"]));
+    let one_by_one = index(&[&["a"], &["b"], &["c"]]);
+    assert_eq!(one_by_one, index(&[&["c", "a", "b", "a"]]));
+    assert_eq!(one_by_one, index(&[&["c"], &["b", "a", "c"]]));
+}
+
+#[test]
+fn what_is_attached_together_is_listed_by_one_write() {
+    let lab = Lab::new();
+    lab.registry.fault(|f| f.no_referrers = true);
+    let subject = lab.manifest("subject", None).descriptor;
+    attached(&lab, &lab.repository(), &subject, &["sbom", "report", "vex"]);
+    assert_eq!(lab.count("PUT"), 3 + 1);
 }
 
 #[test]
@@ -102,7 +113,7 @@ fn a_tag_that_another_process_overwrote_is_written_again() {
 
     lab.registry.fault(|f| f.clobber_fallback = u32::MAX);
     let other = lab.manifest("other", Some(subject));
-    fails(repository.attach(&other), Class::Network, &["changed while", "given up after 5 tries"]);
+    fails(repository.attach(&[other]), Class::Network, &["changed while", "given up after 5 tries"]);
 }
 
 #[test]
@@ -133,5 +144,5 @@ fn a_fallback_tag_that_is_no_index_is_not_overwritten() {
     let tag = format!("sha256-{}", image.descriptor.digest.hex());
     lab.registry.seed_manifest(REPOSITORY, media::MANIFEST, &image.bytes, Some(&tag));
     let referrer = lab.manifest("sbom", Some(image.descriptor));
-    fails(lab.repository().attach(&referrer), Class::Verification, &["is not an index"]);
+    fails(lab.repository().attach(&[referrer]), Class::Verification, &["is not an index"]);
 }

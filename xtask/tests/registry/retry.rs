@@ -81,7 +81,7 @@ fn documents_that_were_cut_are_read_again() {
     let subject = lab.manifest("subject", None);
     let again = |times| lab.registry.fault(|f| f.cut_documents = Some(Cut { at: 10, times }));
     lab.repository().put_manifest(&subject, Target::Tag("v1")).unwrap();
-    lab.repository().attach(&lab.manifest("sbom", Some(subject.descriptor.clone()))).unwrap();
+    lab.repository().attach(&[lab.manifest("sbom", Some(subject.descriptor.clone()))]).unwrap();
     again(2);
     assert_eq!(lab.repository().tags().unwrap(), ["v1"]);
     again(2);

@@ -195,14 +195,13 @@ fn a_damaged_file_is_never_sent_as_a_whole_blob() {
 }
 
 #[test]
-fn a_blob_that_is_there_is_not_sent() {
+fn no_sibling_is_asked_for_what_is_sent_as_fast() {
     let lab = Lab::new();
-    let content = bytes(SIZE);
-    let descriptor = lab.blob(&content);
-    lab.registry.seed_blob(REPOSITORY, &content);
-    let remote = RegistryRemote::new(&lab.client(|_| ()), &lab.registry.addr(), REPOSITORY, &[]).unwrap();
+    let descriptor = lab.blob(b"an SBOM");
+    let siblings = ["team/other".to_owned()];
+    let remote = RegistryRemote::new(&lab.client(|_| ()), &lab.registry.addr(), REPOSITORY, &siblings).unwrap();
     remote.put_blob(&descriptor, &lab.store, &|_| ()).unwrap();
-    assert_eq!(lab.asked(), ["HEAD blobs"]);
+    assert_eq!(lab.asked(), ["POST upload", "PUT upload"]);
 }
 
 #[test]

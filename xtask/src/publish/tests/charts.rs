@@ -106,7 +106,7 @@ fn of_two_releases_that_differ_in_their_charts_alone_the_second_is_told() -> Res
     let scanned = place.scanned("1.2.0", "x")?;
     let [one, other] = [packed(&scanned, &place.store)?, with_values(&scanned, &place.store, "more: 1\n")?];
     let ui = crate::ui::Ui::silent();
-    let uploaded = crate::publish::upload(&one, &place.store, &site.destination, &ui)?.verify()?;
+    let uploaded = crate::publish::prepare(&one, &place.store, &site.destination, &ui)?.upload()?.verify()?;
     release_packed(&other, &place.store, &site.destination)?;
     let before = site.tags()?;
     let error = uploaded.tag().map(|_| ()).unwrap_err();
