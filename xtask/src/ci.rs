@@ -21,6 +21,8 @@ use crate::ui::{Tone, Ui};
 
 /// The licence and source check of dependencies; its rules are in deny.toml.
 const CARGO_DENY: &str = "0.20.2";
+/// The security audit of workflows. Later versions need a later Rust than rust-toolchain.toml names.
+const ZIZMOR: &str = "1.26.1";
 
 /// Which checks.
 #[derive(Debug, Args)]
@@ -58,6 +60,7 @@ const CHECKS: &[Check] = &[
     Check { name: "real", all_only: false, run: |b| b.ignored("real_*", &[]) },
     Check { name: "system", all_only: true, run: system },
     Check { name: "deny", all_only: true, run: deny },
+    Check { name: "audit", all_only: true, run: audit },
 ];
 
 /// Runs the checks; an error lists those that failed.
@@ -180,4 +183,13 @@ fn deny(bench: &Bench<'_>) -> Result<()> {
     let shell = Shell::new().attempt(|| "find the current folder".into())?;
     shell.change_dir(&bench.workspace.root);
     Run::new(cmd!(shell, "{program} check --hide-inclusion-graph bans licenses sources")).show(bench.ui)
+}
+
+/// What workflows may do that they needn't, and what others could make them do.
+fn audit(bench: &Bench<'_>) -> Result<()> {
+    let program = bench.installed("zizmor", ZIZMOR)?;
+    let shell = Shell::new().attempt(|| "find the current folder".into())?;
+    shell.change_dir(&bench.workspace.root);
+    let inputs = [".github/workflows", "docs/fan-out.yml"];
+    Run::new(cmd!(shell, "{program} --offline --persona=auditor --strict-collection {inputs...}")).show(bench.ui)
 }

@@ -93,7 +93,7 @@ fn what_does_not_belong_together_is_refused_and_named() {
 #[test]
 #[ignore = "needs go and the module proxy: run by cargo xtask ci"]
 fn the_documented_workflow_fans_out_and_in() {
-    let workflow = Workflow::documented();
+    let workflow = Workflow::named("fan-out.yml");
     let repo = Repo::tiny();
     let github = GitHub::of(&repo);
     repo.git(&["tag", "v1.2.0"]);

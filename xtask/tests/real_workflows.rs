@@ -11,7 +11,7 @@ use std::path::Path;
 use harness::github::{GitHub, pushed};
 use harness::registry::Registry;
 use harness::workflow::Workflow;
-use harness::{Repo, checkout, read, tools};
+use harness::{Repo, read, tools};
 
 /// What GitHub would put for the expressions of a workflow.
 fn values(owner: &str) -> BTreeMap<&'static str, &str> {
@@ -48,14 +48,7 @@ fn tagged() -> (Repo, GitHub) {
 #[test]
 #[ignore = "needs go and the module proxy: run by cargo xtask ci"]
 fn actionlint_has_nothing_to_say() {
-    let folder = checkout().join(".github/workflows");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
-    let documented = tempfile::TempDir::new().unwrap();
-    let text = std::fs::read_to_string(checkout().join("docs/ci.md")).unwrap();
-    let block = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    let block = block.into_iter().find(|block| block.contains("\njobs:")).unwrap();
-    files.push(documented.path().join("documented.yml"));
-    std::fs::write(files.last().unwrap(), block).unwrap();
+    let files = Workflow::files();
     assert_eq!(files.len(), 4);
     let args = ["-shellcheck=", "-pyflakes="].into_iter().map(Into::into);
     assert_eq!(read(&tools::actionlint(), args.chain(files.into_iter().map(|f| f.into_os_string()))), "");

@@ -27,27 +27,24 @@ impl Workflow {
 
     /// Those of this checkout, and those that the documentation offers.
     pub(crate) fn all() -> Vec<Workflow> {
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let read = |path: &PathBuf| Workflow::parse(&name(path), &std::fs::read_to_string(path).expect("a file"));
+        Workflow::files().iter().map(read).collect()
+    }
+
+    /// Where they are.
+    pub(crate) fn files() -> Vec<PathBuf> {
         let folder = checkout().join(".github/workflows");
         let mut files: Vec<PathBuf> =
             std::fs::read_dir(folder).expect("it is there").map(|e| e.expect("an entry").path()).collect();
+        files.push(checkout().join("docs/fan-out.yml"));
         files.sort();
-        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let read = |path: &PathBuf| Workflow::parse(&name(path), &std::fs::read_to_string(path).expect("a file"));
-        files.iter().map(read).chain([Workflow::documented()]).collect()
+        files
     }
 
-    /// The one of `.github/workflows`.
+    /// The one of that file name.
     pub(crate) fn named(name: &str) -> Workflow {
         Workflow::all().into_iter().find(|workflow| workflow.name == name).expect("it is there")
-    }
-
-    /// The fan-out of docs/ci.md.
-    pub(crate) fn documented() -> Workflow {
-        let text = std::fs::read_to_string(checkout().join("docs/ci.md")).expect("it is there");
-        let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
-        let whole: Vec<&str> = blocks.filter(|block| block.contains("\njobs:")).collect();
-        assert_eq!(whole.len(), 1, "docs/ci.md has one workflow");
-        Workflow::parse("docs/ci.md", whole[0])
     }
 
     pub(crate) fn jobs(&self) -> impl Iterator<Item = (&str, &Value)> {
