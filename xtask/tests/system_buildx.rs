@@ -8,7 +8,7 @@ mod harness;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use harness::buildkit::{Buildkit, by_digest, go_image, image};
+use harness::buildkit::{Buildkit, by_digest, go_image, image, use_buildx, with};
 use harness::difference::{self, Seen, differences, last_built};
 use harness::registry::Registry;
 use harness::{Outcome, Repo, digests, read, tools};
@@ -16,18 +16,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use xtask::oci::store::Store;
 
-/// The table with `settings` in place of its own image to compile in.
-fn with(table: &str, settings: &str) -> String {
-    let own = table.lines().find(|line| line.starts_with("go-image = ")).unwrap();
-    table.replace(own, settings)
-}
-
 /// A repository whose release table names the image to compile in.
 fn sample(go_image: &str) -> Repo {
     let repo = Repo::sample();
-    let settings = format!("instance = \"{}\"\ngo-image = \"{go_image}\"", Buildkit::NAME);
-    repo.write("release.toml", &with(&repo.read("release.toml"), &settings));
-    repo.commit("build with buildx");
+    use_buildx(&repo, go_image);
     repo
 }
 

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 use super::compiled::compiled;
-use super::{checkout, read, tools};
+use super::{Repo, checkout, read, tools};
 use xtask::ui::Ui;
 
 /// The daemon's package; its version is in `buildkit/go.mod`.
@@ -95,6 +95,19 @@ impl Drop for Buildkit {
 fn daemon() -> PathBuf {
     let module = checkout().join("xtask/tests/harness/buildkit");
     compiled("buildkitd", &module, "", PACKAGE).join("buildkitd")
+}
+
+/// The table with `settings` in place of its own image to compile in.
+pub(crate) fn with(table: &str, settings: &str) -> String {
+    let own = table.lines().find(|line| line.starts_with("go-image = ")).expect("it names an image to compile in");
+    table.replace(own, settings)
+}
+
+/// Has a repository's release table name the instance and an image to compile in, and commits it.
+pub(crate) fn use_buildx(repo: &Repo, go_image: &str) {
+    let settings = format!("instance = \"{}\"\ngo-image = \"{go_image}\"", Buildkit::NAME);
+    repo.write("release.toml", &with(&repo.read("release.toml"), &settings));
+    repo.commit("build with buildx");
 }
 
 /// Puts an image to compile in at `reference` of a registry: this machine's copy of the pinned toolchain, a shell, and

@@ -16,6 +16,7 @@ pub(crate) mod cluster;
 pub(crate) mod compiled;
 pub(crate) mod difference;
 pub(crate) mod github;
+pub(crate) mod peers;
 pub(crate) mod registry;
 pub(crate) mod single;
 pub(crate) mod tools;
