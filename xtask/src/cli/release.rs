@@ -348,7 +348,7 @@ fn bundle(
     let layouts = LayoutDestination::new(draft.folder().join("oci"));
     // The record first: nobody sees the draft, and what it says is attached is what this copy gets.
     publish::commit::write(record, &job.plan.record, store, &layouts)?;
-    publish::publish(packed, store, &layouts, &quiet)?;
+    publish::prepare(packed, store, &layouts, &quiet)?.upload()?.verify()?.tag()?;
     draft.sboms(packed.scanned().sboms())?;
     draft.scan(packed.scanned(), &job.files)?;
     if let Some((chart, file)) = record.bundled_chart() {
