@@ -154,13 +154,17 @@ impl Client {
         transport.send(call, fresh.as_ref())
     }
 
-    /// An answer that is no success, with the remedy where credentials are the trouble.
+    /// An answer that is no success, with the remedy where credentials or TLS are the trouble.
     pub(super) fn refused(&self, host: &Host, reply: Reply) -> Failure {
         let ours = host.owns(&reply.url);
         let failure = reply.failure(self.retrier().clock.timestamp());
         match failure.status {
             Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) if ours => {
                 Failure { error: failure.error.hint(self.shared.auth.hint(&host.name)), ..failure }
+            }
+            Some(StatusCode::BAD_REQUEST) if ours && host.base.scheme() == "http" => {
+                let hint = format!("{} was asked without TLS; if it wants TLS, write no loopback address", host.name);
+                Failure { error: failure.error.hint(hint), ..failure }
             }
             _ => failure,
         }

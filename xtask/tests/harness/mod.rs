@@ -19,6 +19,7 @@ pub(crate) mod github;
 pub(crate) mod peers;
 pub(crate) mod registry;
 pub(crate) mod single;
+pub(crate) mod tokens;
 pub(crate) mod tools;
 pub(crate) mod trivydb;
 pub(crate) mod workflow;

@@ -1,11 +1,23 @@
-//! A real registry, the reference implementation, on a free port of this machine.
+//! Real registries on a free port of this machine: the reference implementation, and one with the referrers API.
 
 use std::io::{BufRead, BufReader};
+use std::net::IpAddr;
 use std::process::{Child, Command, Stdio};
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{free_port, tools};
+use super::compiled::compiled;
+use super::{checkout, free_port, tools};
+
+/// What a registry asks of its clients, as its own configuration says it; by default nothing.
+#[derive(Default)]
+pub(crate) struct Guard {
+    /// Where it listens, in place of the loopback address.
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) tls: Value,
+    pub(crate) auth: Value,
+}
 
 /// A running registry; it ends with this value.
 pub(crate) struct Registry {
@@ -17,24 +29,42 @@ pub(crate) struct Registry {
 impl Registry {
     /// Starts an empty registry and waits until it says that it listens.
     pub(crate) fn start() -> Registry {
+        Registry::guarded(&Guard::default())
+    }
+
+    /// Starts one that asks its clients for something.
+    pub(crate) fn guarded(guard: &Guard) -> Registry {
+        let storage = TempDir::new().expect("a temporary folder");
+        let address = format!("{}:{}", guard.address.unwrap_or(IpAddr::from([127, 0, 0, 1])), free_port());
+        let config = storage.path().join("config.json");
+        // YAML takes JSON.
+        let settings = json!({
+            "version": 0.1,
+            "log": {"level": "info"},
+            "storage": {"filesystem": {"rootdirectory": storage.path().join("blobs")}},
+            "http": {"addr": address, "tls": guard.tls},
+            "auth": guard.auth,
+        });
+        std::fs::write(&config, settings.to_string()).expect("the configuration can be written");
+        let mut serve = Command::new(tools::registry());
+        serve.arg("serve").arg(&config);
+        Registry::run(serve, "listening on", address, storage)
+    }
+
+    /// Starts another implementation, go-containerregistry's, which has the referrers API.
+    pub(crate) fn with_referrers() -> Registry {
         let storage = TempDir::new().expect("a temporary folder");
         let address = format!("127.0.0.1:{}", free_port());
-        let config = storage.path().join("config.yml");
-        let root = storage.path().join("blobs");
-        let text = format!(
-            "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '{address}'}}\n",
-            root.display()
-        );
-        std::fs::write(&config, text).expect("the configuration can be written");
-        let mut process = Command::new(tools::registry())
-            .arg("serve")
-            .arg(&config)
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("the registry starts");
+        let module = checkout().join("xtask/tests/harness/referrers");
+        let mut serve = Command::new(compiled("referrers", &module, "", ".").join("referrers"));
+        serve.arg(&address).arg(storage.path());
+        Registry::run(serve, "serving on", address, storage)
+    }
+
+    fn run(mut serve: Command, ready: &str, address: String, storage: TempDir) -> Registry {
+        let mut process = serve.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the registry starts");
         let mut log = BufReader::new(process.stderr.take().expect("its log is piped")).lines();
-        let listens = log.any(|line| line.is_ok_and(|line| line.contains("listening on")));
+        let listens = log.any(|line| line.is_ok_and(|line| line.contains(ready)));
         assert!(listens, "the registry ended before it listened");
         // Its log goes on; nobody reading it would stop the registry once the pipe is full.
         std::thread::spawn(move || log.for_each(drop));

@@ -108,3 +108,10 @@ fn nobody_listening_is_a_network_failure() {
     let repository = lab.client(|_| ()).repository(&addr, "a").unwrap();
     fails(repository.tags(), Class::Network, &["refused", "after 5 tries"]);
 }
+
+#[test]
+fn a_registry_that_may_want_tls_is_told_of_as_such() {
+    let lab = refused("GET", 400, 1, None);
+    let client = lab.client(|_| ());
+    fails(client.ping(&lab.registry.addr()), Class::Network, &["400", "asked without TLS"]);
+}
