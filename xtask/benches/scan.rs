@@ -1,6 +1,7 @@
 //! Trivy on all images of a release against one `trivy image` run after the other, on the sample.
 //!
-//! Prints one table of the best of several runs. Databases are on this machine; Trivy keeps nothing between runs.
+//! Prints two tables of the best of several runs; Trivy keeps nothing between runs. In the first the database is on this
+//! machine. In the second it is as large as the published one, and loaded from a registry first.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -16,8 +17,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use harness::trivydb::trivydb;
-use harness::{Repo, tools};
+use harness::registry::Registry;
+use harness::trivydb::{large_trivydb, trivydb};
+use harness::{Repo, read, tools};
 use xtask::build::{Built, BuiltPlatform, export};
 use xtask::config;
 use xtask::oci::layout::Layout;
@@ -28,6 +30,8 @@ use xtask::ui::Ui;
 
 /// How often each thing is done; the best counts.
 const RUNS: usize = 7;
+/// How large the database is that Trivy's publisher offers, in MiB: below 100 MB to fetch, and ten times that unpacked.
+const PUBLISHED: u32 = 800;
 
 /// The sample's images, a layout a platform, and a Trivy.
 struct Bench {
@@ -76,15 +80,15 @@ impl Bench {
     }
 
     fn reopen(&self, cache: &Path) -> Trivy {
-        let db_repositories = vec!["oci:db".parse().unwrap()];
+        self.open_from("oci:db", cache, true)
+    }
+
+    fn open_from(&self, source: &str, cache: &Path, offline: bool) -> Trivy {
+        let db_repositories = vec![source.parse().unwrap()];
         let config = config::Trivy { db_repositories, ..config::Trivy::default() };
         let root = self.repo.path();
-        Trivy::open(
-            &self.program,
-            &Options { root, cache, config: &config, refresh_hours: 6, offline: true },
-            &Ui::silent(),
-        )
-        .unwrap()
+        Trivy::open(&self.program, &Options { root, cache, config: &config, refresh_hours: 6, offline }, &Ui::silent())
+            .unwrap()
     }
 
     fn all(&self, trivy: &Trivy) {
@@ -93,20 +97,27 @@ impl Bench {
             .unwrap();
     }
 
-    /// `trivy image --input LAYOUT` as it comes.
-    fn separately(&self, layouts: &[PathBuf], cache: &Path) {
+    /// `trivy image --input LAYOUT` as it comes, told where its database is.
+    fn separately(&self, layouts: &[PathBuf], database: &[&str], cache: &Path) {
         for layout in layouts {
             let mut command = Command::new(&self.program);
-            command.args(["image", "--skip-db-update", "--offline-scan", "--quiet", "--format", "json", "--input"]);
-            command.arg(layout).arg("--cache-dir").arg(cache);
+            command.args(["image", "--offline-scan", "--quiet", "--format", "json"]).args(database);
+            command.arg("--input").arg(layout).arg("--cache-dir").arg(cache);
             command.envs([("TRIVY_SKIP_VERSION_CHECK", "true"), ("TRIVY_DISABLE_TELEMETRY", "true")]);
             assert!(command.stdout(Stdio::null()).status().unwrap().success());
         }
     }
 
-    fn fresh(&self) -> PathBuf {
+    /// An empty folder.
+    fn empty(&self) -> PathBuf {
         let cache = self.repo.path().join("plain");
         let _ = std::fs::remove_dir_all(&cache);
+        std::fs::create_dir_all(&cache).unwrap();
+        cache
+    }
+
+    fn fresh(&self) -> PathBuf {
+        let cache = self.empty();
         std::fs::create_dir_all(cache.join("db")).unwrap();
         for name in ["trivy.db", "metadata.json"] {
             std::fs::write(cache.join("db").join(name), trivydb().read(name)).unwrap();
@@ -127,8 +138,16 @@ fn best<T>(prepare: impl Fn() -> T, run: impl Fn(&T)) -> Duration {
 
 fn main() {
     let bench = Bench::new();
-    let one = best(|| bench.fresh(), |cache| bench.separately(&bench.layouts[..1], cache));
-    let six = best(|| bench.fresh(), |cache| bench.separately(&bench.layouts, cache));
+    loaded(&bench);
+    println!();
+    from_registry(&bench);
+}
+
+/// What takes how long with a database on this machine.
+fn loaded(bench: &Bench) {
+    const LOADED: [&str; 1] = ["--skip-db-update"];
+    let one = best(|| bench.fresh(), |cache| bench.separately(&bench.layouts[..1], &LOADED, cache));
+    let six = best(|| bench.fresh(), |cache| bench.separately(&bench.layouts, &LOADED, cache));
     let ours = best(|| bench.open(), |trivy| bench.all(trivy));
     let again = best(
         || {
@@ -137,14 +156,33 @@ fn main() {
         },
         |cache| bench.all(&bench.reopen(cache)),
     );
-    println!("| {} images | time | to separate runs | to one run |", bench.layouts.len());
+    let rows = [SIX, ONE, "ours", "ours again, with the database checked"].into_iter().zip([six, one, ours, again]);
+    table(&format!("{} images, database at hand", bench.layouts.len()), rows, (six, one));
+}
+
+/// What takes how long when the database has to be loaded first.
+fn from_registry(bench: &Bench) {
+    let registry = Registry::start();
+    let source = format!("{}/trivy-db:2", registry.address());
+    let layout = bench.repo.path().join("large");
+    large_trivydb(PUBLISHED).publish(&layout);
+    read(&tools::crane(), ["push", layout.to_str().unwrap(), &source]);
+    let database = ["--db-repository", source.as_str()];
+    let one = best(|| bench.empty(), |cache| bench.separately(&bench.layouts[..1], &database, cache));
+    let six = best(|| bench.empty(), |cache| bench.separately(&bench.layouts, &database, cache));
+    let ours = best(|| bench.empty(), |cache| bench.all(&bench.open_from(&source, cache, false)));
+    let rows = [SIX, ONE, "ours"].into_iter().zip([six, one, ours]);
+    table(&format!("{} images, database loaded first", bench.layouts.len()), rows, (six, one));
+}
+
+const SIX: &str = "`trivy image`, one after the other";
+const ONE: &str = "`trivy image`, only one";
+
+fn table<'a>(what: &str, rows: impl Iterator<Item = (&'a str, Duration)>, (six, one): (Duration, Duration)) {
+    println!("| {what} | time | to separate runs | to one run |");
     println!("|---|---|---|---|");
-    let row = |name: &str, time: Duration| {
+    for (name, time) in rows {
         let ratio = |peer: Duration| time.as_secs_f64() / peer.as_secs_f64();
         println!("| {name} | {:.2} s | {:.2} | {:.2} |", time.as_secs_f64(), ratio(six), ratio(one));
-    };
-    row("`trivy image`, one after the other", six);
-    row("`trivy image`, only one", one);
-    row("ours", ours);
-    row("ours again, with the database checked", again);
+    }
 }

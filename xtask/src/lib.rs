@@ -1,5 +1,6 @@
 //! Releases container images: builds, scans, publishes, pins and verifies them. See ARCHITECTURE.md for the flow.
 
+pub mod ahead;
 pub mod base_lock;
 pub mod build;
 pub mod bundle;

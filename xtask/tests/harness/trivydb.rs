@@ -29,11 +29,16 @@ pub(crate) struct TrivyDb {
 /// The database, made once a test program.
 pub(crate) fn trivydb() -> &'static TrivyDb {
     static MADE: OnceLock<TrivyDb> = OnceLock::new();
-    MADE.get_or_init(TrivyDb::make)
+    MADE.get_or_init(|| TrivyDb::make(0))
+}
+
+/// Another one, of at least so many MiB.
+pub(crate) fn large_trivydb(mebibytes: u32) -> TrivyDb {
+    TrivyDb::make(mebibytes)
 }
 
 impl TrivyDb {
-    fn make() -> TrivyDb {
+    fn make(mebibytes: u32) -> TrivyDb {
         let (folder, go) = (TempDir::new().expect("a temporary folder"), tools::go());
         let run = |folder: &Path, args: &[&str]| {
             go.run(folder, None, args).and_then(|run| run.read(&Ui::silent())).expect("the go command succeeds")
@@ -43,7 +48,8 @@ impl TrivyDb {
         let entries = Path::new(module["Dir"].as_str().expect("a folder")).join("data/osv");
         let out = folder.path().join("db");
         let (from, to) = (entries.to_str().expect("UTF-8"), out.to_str().expect("UTF-8"));
-        run(&checkout().join("xtask/tests/harness/trivydb"), &["run", ".", "-entries", from, "-out", to]);
+        let pad = format!("-pad={mebibytes}");
+        run(&checkout().join("xtask/tests/harness/trivydb"), &["run", ".", &pad, "-entries", from, "-out", to]);
         TrivyDb { folder, entries }
     }
 
@@ -121,7 +127,8 @@ pub(crate) fn publish(layout: &Path, database: &[u8], metadata: &[u8]) -> Descri
         descriptor
     };
     let config = store("application/vnd.aquasec.trivy.config.v1+json", b"{}");
-    let layer = store(LAYER, &layer);
+    let mut layer = store(LAYER, &layer);
+    layer.annotations.insert("org.opencontainers.image.title".into(), "db.tar.gz".into());
     let manifest = json!({"schemaVersion": 2, "mediaType": media::MANIFEST, "config": config, "layers": [layer]});
     let manifest = Document::new(media::MANIFEST, &manifest).expect("a manifest is JSON");
     place.add_manifest(&manifest).expect("a manifest can be stored");

@@ -11,6 +11,7 @@ use std::time::Duration;
 use flate2::read::GzDecoder;
 use serde::{Deserialize, Serialize};
 
+use crate::ahead::ahead;
 use crate::config::DbSource;
 use crate::error::{Class, Context, Error, Result};
 use crate::oci::digest::{Hasher, read_error};
@@ -139,9 +140,13 @@ fn layer(manifest: &[u8]) -> std::result::Result<Descriptor, String> {
 
 /// Unpacks the two files of a database out of a tar+gzip stream and reads that to its end, so that its digest is
 /// checked.
-fn unpack(blob: impl Read, folder: &Path, limit: u64) -> Result<Unpacked> {
+fn unpack(blob: impl Read + Send, folder: &Path, limit: u64) -> Result<Unpacked> {
+    ahead(Gunzip(GzDecoder::new(blob)), |archive| unpack_archive(archive, folder, limit))
+}
+
+fn unpack_archive(archive: impl Read, folder: &Path, limit: u64) -> Result<Unpacked> {
     let failed = |e: io::Error| read_error("failed to unpack Trivy's database", &e);
-    let mut archive = tar::Archive::new(io::BufReader::with_capacity(BUFFER, GzDecoder::new(blob)).take(limit));
+    let mut archive = tar::Archive::new(archive.take(limit));
     let (mut database, mut metadata) = (None, None);
     for entry in archive.entries().map_err(failed)? {
         let mut entry = entry.map_err(failed)?;
@@ -166,8 +171,6 @@ fn unpack(blob: impl Read, folder: &Path, limit: u64) -> Result<Unpacked> {
     if rest.limit() == 0 {
         return Err(damaged(&format!("it is larger than {limit} bytes when unpacked")));
     }
-    let mut blob = rest.into_inner().into_inner().into_inner();
-    io::copy(&mut blob, &mut io::sink()).map_err(failed)?;
     let database = database.ok_or_else(|| damaged(&format!("it holds no {DATABASE}")))?;
     let metadata = metadata.ok_or_else(|| damaged(&format!("it holds no {METADATA}")))?;
     Ok(Unpacked { database, metadata })
@@ -202,10 +205,23 @@ fn damaged(why: &str) -> Error {
     Error::new(Class::Network, "Trivy's database can't be used").because(why)
 }
 
+/// Unpacks, and reads what comes after the packed bytes too.
+struct Gunzip<R: Read>(GzDecoder<R>);
+
+impl<R: Read> Read for Gunzip<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.0.read(buffer)?;
+        if n == 0 && !buffer.is_empty() {
+            io::copy(self.0.get_mut(), &mut io::sink())?;
+        }
+        Ok(n)
+    }
+}
+
 /// Tells of the bytes that pass.
 struct Counted<'a, R> {
     inner: R,
-    seen: &'a dyn Fn(u64),
+    seen: &'a (dyn Fn(u64) + Sync),
 }
 
 impl<R: Read> Read for Counted<'_, R> {

@@ -2,7 +2,10 @@ module example.com/trivydb
 
 go 1.25.0
 
-require github.com/aquasecurity/trivy-db v0.0.0-20260813095258-0e0340a01b57
+require (
+	github.com/aquasecurity/trivy-db v0.0.0-20260813095258-0e0340a01b57
+	go.etcd.io/bbolt v1.4.3
+)
 
 require (
 	github.com/VividCortex/ewma v1.2.0 // indirect
@@ -35,7 +38,6 @@ require (
 	github.com/samber/oops v1.18.1 // indirect
 	github.com/stretchr/objx v0.5.2 // indirect
 	github.com/stretchr/testify v1.11.1 // indirect
-	go.etcd.io/bbolt v1.4.3 // indirect
 	go.opentelemetry.io/otel v1.34.0 // indirect
 	go.opentelemetry.io/otel/trace v1.34.0 // indirect
 	go.yaml.in/yaml/v4 v4.0.0-rc.3 // indirect
