@@ -62,11 +62,12 @@ fn uses(text: &str) -> Vec<String> {
 #[test]
 fn imports_run_one_way() {
     // Each room and those it may name. What is not here may name nothing but errors.
-    let ground = ["error", "fs", "pool", "ui", "cmd", "oci", "config", "yaml"];
+    let ground = ["error", "fs", "pool", "ahead", "ui", "cmd", "oci", "config", "yaml"];
     let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("error", &[][..]),
         ("fs", &["error"][..]),
         ("pool", &["error"][..]),
+        ("ahead", &[][..]),
         ("ui", &[][..]),
         ("yaml", &["error"][..]),
         ("cmd", &["error", "ui"][..]),
@@ -98,7 +99,7 @@ fn imports_run_one_way() {
         ("notes", &["plan", "record", "source"][..]),
     ]);
     // The ground rooms' own lists are exact; all others may stand on the ground.
-    let exact = ["error", "fs", "pool", "ui", "cmd", "oci", "config", "yaml", "plan", "go"];
+    let exact = ["error", "fs", "pool", "ahead", "ui", "cmd", "oci", "config", "yaml", "plan", "go"];
     let mut wrong = Vec::new();
     for (name, text) in sources() {
         let own = room(&name);
