@@ -224,6 +224,20 @@ fn a_database_comes_from_a_registry_and_outlives_it() {
 
 #[test]
 #[ignore = "needs Trivy, compiled through the module proxy: run by cargo xtask ci --all"]
+fn which_severities_fail_is_the_table_s_word_or_a_flag_s() {
+    let lab = Lab::new(|repo| repo.take("outdated"));
+    lab.configure("oci:db");
+    // The database gives no severity to what is linked of this program.
+    let policy = format!("{LENIENT}unknown = \"as-high\"\n");
+    lab.repo.write("release.toml", &format!("{}\n{policy}", lab.repo.read("release.toml")));
+    for (flag, code) in [(&[][..], 0), (&["--fail-on", "critical"], 0), (&["--fail-on", "high"], 4)] {
+        let outcome = lab.repo.run(&[&["scan"], flag].concat());
+        assert_eq!(outcome.code, Some(code), "{flag:?}: {}", outcome.stderr);
+    }
+}
+
+#[test]
+#[ignore = "needs Trivy, compiled through the module proxy: run by cargo xtask ci --all"]
 fn what_is_out_is_looked_up_again_by_its_sbom_alone() {
     let (registry, lab) = (Registry::start(), Lab::new(|repo| repo.take("outdated")));
     let to = ["--to", registry.address()];

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::exchange::{Export, Import};
-use crate::config::{self, Base, Compression, Destination, SourceSpec, When};
+use crate::config::{self, Base, Compression, Destination, Severity, SourceSpec, When};
 use crate::oci::Platform;
 use crate::plan::Overrides;
 
@@ -67,6 +68,15 @@ pub(super) struct How {
     /// Refuse a database of Trivy's that is older [default: scan.trivy.max-db-age]
     #[arg(long, value_name = "HOURS")]
     pub max_db_age: Option<u32>,
+    /// Let vulnerabilities of this severity fail, and worse ones [default: scan.fail-on]
+    #[arg(long, value_name = "SEVERITY", value_parser = severity())]
+    pub fail_on: Option<Severity>,
+}
+
+/// The severities that a database gives, worst first.
+fn severity() -> impl TypedValueParser<Value = Severity> {
+    let named = |name: String| Severity::ALL.into_iter().find(|s| s.to_string() == name).ok_or("no such severity");
+    PossibleValuesParser::new(["critical", "high", "medium", "low"]).try_map(named)
 }
 
 impl How {
@@ -74,6 +84,7 @@ impl How {
     pub(super) fn apply(&self, scan: &mut config::Scan) {
         scan.trivy.when = self.trivy.unwrap_or(scan.trivy.when);
         scan.trivy.max_db_age = self.max_db_age.unwrap_or(scan.trivy.max_db_age);
+        scan.fail_on = self.fail_on.map_or_else(|| scan.fail_on.clone(), |least| scan.fail_on.starting_at(least));
     }
 }
 

@@ -144,6 +144,13 @@ impl FailOn {
         FailOn(Severity::ALL.into_iter().rev().filter(|severity| *severity >= least).collect())
     }
 
+    /// All from `least` on, and those that no database gives if they are in this one.
+    #[must_use]
+    pub fn starting_at(&self, least: Severity) -> FailOn {
+        let unknown = self.0.iter().filter(|severity| **severity == Severity::Unknown);
+        FailOn(FailOn::at_least(least).0.into_iter().chain(unknown.copied()).collect())
+    }
+
     /// Whether `severity` fails.
     pub fn contains(&self, severity: Severity) -> bool {
         self.0.contains(&severity)

@@ -185,3 +185,20 @@ fn a_mistake_in_a_tool_has_its_place() {
         assert!(error.contains(says), "{tool}: {error}");
     }
 }
+
+#[test]
+fn a_flag_moves_the_severity_that_fails_and_nothing_else() -> Result<()> {
+    use Severity::{Critical, High, Low, Medium, Unknown};
+    for (listed, least, fail) in [
+        ("[\"critical\", \"high\"]", Critical, &[Critical][..]),
+        ("[\"critical\", \"high\"]", Low, &[Low, Medium, High, Critical]),
+        ("[\"critical\", \"unknown\"]", Medium, &[Unknown, Medium, High, Critical]),
+        ("[]", High, &[High, Critical]),
+    ] {
+        let table = parse(&format!("{GOOD}[scan]\nfail-on = {listed}\n"))?;
+        let moved = table.scan.fail_on.starting_at(least);
+        let fails: Vec<_> = Severity::ALL.into_iter().filter(|severity| moved.contains(*severity)).collect();
+        assert_eq!(fails, fail, "{listed} from {least}");
+    }
+    Ok(())
+}
