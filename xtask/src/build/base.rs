@@ -5,23 +5,19 @@
 //! one asked for.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::files::MERGED;
 use crate::error::{Context, Error, Result};
-use crate::oci::layer;
+use crate::oci::rootfs::{self, Found, Want};
 use crate::oci::spec::{Descriptor, History, ImageConfig, Index, Manifest, PlatformSpec, media, parse};
 use crate::oci::store::Store;
 use crate::oci::{Digest, Platform};
 use crate::plan::Plan;
 use crate::remote::Remote;
 use crate::{config, fs};
-
-/// The largest file read out of a base's layers (`/etc/passwd` and the like).
-const FILE_LIMIT: u64 = 1 << 20;
 
 /// What an image stands on, for one platform.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -110,7 +106,7 @@ fn pull(remote: &dyn Remote, digest: &Digest, platform: &Platform, store: &Store
         }
     }
     Ok(Base {
-        files: read_files(&manifest.layers, store, MERGED, &what)?,
+        files: merged(&manifest.layers, store, &what)?,
         layers: manifest.layers.into_iter().map(in_oci_terms).collect(),
         diff_ids: config.rootfs.diff_ids,
         history: config.history,
@@ -155,60 +151,19 @@ fn in_oci_terms(mut layer: Descriptor) -> Descriptor {
     layer
 }
 
-/// Reads small files as the stacked layers show them: the uppermost wins, a whiteout removes.
-fn read_files(layers: &[Descriptor], store: &Store, wanted: &[&str], what: &str) -> Result<BTreeMap<String, String>> {
-    let mut found = BTreeMap::new();
-    for descriptor in layers {
-        let blob = store.open(descriptor)?;
-        let mut archive =
-            tar::Archive::new(layer::unpack(&descriptor.media_type, std::io::BufReader::new(blob), what)?);
-        for entry in archive.entries().attempt(|| format!("read {what}"))? {
-            let mut entry = entry.attempt(|| format!("read {what}"))?;
-            let path = entry.path().attempt(|| format!("read {what}"))?;
-            let path = path.to_string_lossy().trim_start_matches("./").trim_matches('/').to_owned();
-            found.retain(|file: &String, _| !covers(&path, file));
-            if wanted.contains(&path.as_str()) && entry.header().entry_type().is_file() {
-                let mut bytes = Vec::new();
-                (&mut entry).take(FILE_LIMIT).read_to_end(&mut bytes).attempt(|| format!("read {path} in {what}"))?;
-                found.insert(path, String::from_utf8_lossy(&bytes).into_owned());
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// Whether an archive entry replaces or whites out `file` (layer.md, "Whiteouts").
-pub(super) fn covers(entry: &str, file: &str) -> bool {
-    let (folder, name) = entry.rsplit_once('/').unwrap_or(("", entry));
-    let below = |folder: &str| {
-        folder.is_empty() || file.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+/// The text of files that the system layer adds to.
+fn merged(layers: &[Descriptor], store: &Store, what: &str) -> Result<BTreeMap<String, String>> {
+    let want = |path: &str| MERGED.contains(&path).then_some(Want::Content);
+    let text = |(path, found): (String, Found)| match found {
+        Found::Content(bytes) => Some((path, String::from_utf8_lossy(&bytes).into_owned())),
+        Found::Present | Found::Link => None,
     };
-    match name.strip_prefix(".wh.") {
-        Some(".wh..opq") => below(folder),
-        Some(removed) => below(&if folder.is_empty() { removed.to_owned() } else { format!("{folder}/{removed}") }),
-        None => entry == file,
-    }
+    Ok(rootfs::read(layers, store, &want, what)?.into_iter().filter_map(text).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn whiteouts_cover_files_and_whole_folders() {
-        for (entry, covered) in [
-            ("etc/.wh.passwd", true),
-            (".wh.etc", true),
-            ("etc/.wh..wh..opq", true),
-            (".wh..wh..opq", true),
-            ("etc/passwd", true),
-            ("etc/.wh.pass", false),
-            ("usr/.wh..wh..opq", false),
-            ("etc", false),
-        ] {
-            assert_eq!(covers(entry, "etc/passwd"), covered, "{entry}");
-        }
-    }
 
     #[test]
     fn the_variant_decides_between_two_arms() {

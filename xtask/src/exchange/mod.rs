@@ -6,7 +6,6 @@
 //! machine had built everything. Never takes a folder at its word: what doesn't agree with the plan is named and
 //! refused, and every blob is hashed again.
 
-mod program;
 mod read;
 mod write;
 

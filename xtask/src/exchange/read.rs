@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::program::extract;
 use super::{FILE, Manifest, SCHEMA, recipe};
 use crate::build::{Built, BuiltImage, BuiltPlatform};
 use crate::error::{Class, Error, Item, Result};
-use crate::oci::Platform;
 use crate::oci::layout::Layout;
 use crate::oci::spec::{Descriptor, ImageConfig, Manifest as ImageManifest, PlatformSpec, parse};
 use crate::oci::store::Store;
+use crate::oci::{Platform, rootfs};
 use crate::plan::{ImagePlan, Plan, Workspace};
 use crate::ui::Ui;
 use crate::{fs, pool};
@@ -211,7 +210,9 @@ fn one(
         let config: ImageConfig = parse("its configuration", &store.read(&manifest.config)?)?;
         check_platform(&config, platform)?;
         let program = workspace.cache.join("imported").join(platform.slug()).join(&image.name);
-        let program_digest = extract(&manifest.layers, store, &image.program, &program)?;
+        let path = image.program.as_str().trim_start_matches('/');
+        let program_digest = rootfs::extract(&manifest.layers, store, path, &program, "its image")?
+            .ok_or_else(|| Error::verification(format!("it has no program {}", image.program)))?;
         Ok(BuiltPlatform {
             platform: platform.clone(),
             manifest: descriptor.clone(),

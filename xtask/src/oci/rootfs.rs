@@ -1,15 +1,21 @@
 //! What the stacked layers of an image show of a few files (OCI image spec, layer.md, "Applying Changesets").
 //!
 //! Takes layers and which paths are wanted, gives those files as a container would see them: the uppermost layer wins,
-//! a whiteout removes. Streams: of an archive nothing but the wanted files is ever held, and those only up to limits.
+//! a whiteout removes, and of two entries in one archive the later one stands. Streams: of an archive nothing but the
+//! wanted files is ever held, and those only up to limits. No link is followed.
 
 use std::collections::BTreeMap;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
+use std::path::Path;
 
-use super::layer;
+use tempfile::NamedTempFile;
+
+use super::digest::Hasher;
 use super::spec::Descriptor;
 use super::store::Store;
+use super::{Digest, layer};
 use crate::error::{Context, Error, Result};
+use crate::fs;
 
 /// The largest wanted file: the package database of a Debian with every package there is has some 100 MB, that of an
 /// image with 2,000 packages 3 MB.
@@ -23,6 +29,9 @@ const COUNT_LIMIT: usize = 10_000;
 
 /// The longest archive that is read, so that a compressed nothing can't keep a run busy for ever.
 const ARCHIVE_LIMIT: u64 = 64 << 30;
+
+/// The largest file that is written to disk.
+const EXTRACT_LIMIT: u64 = 2 << 30;
 
 /// The prefix of a whiteout's name, and the whole name of one for everything in a folder.
 const WHITEOUT: &str = ".wh.";
@@ -61,6 +70,71 @@ pub fn read(layers: &[Descriptor], store: &Store, want: &dyn Fn(&str) -> Option<
             .map_err(|e| e.within(format!("failed to read layer {} of {what}", descriptor.digest)))?;
     }
     Ok(shown)
+}
+
+/// Writes the file that `layers` show at `path`, which starts with no slash, to `to`: beside, then renamed. Gives its
+/// digest, or nothing where a container would see no file there.
+pub fn extract(layers: &[Descriptor], store: &Store, path: &str, to: &Path, what: &str) -> Result<Option<Digest>> {
+    for descriptor in layers.iter().rev() {
+        let blob = BufReader::new(store.open(descriptor)?);
+        let archive = layer::unpack(&descriptor.media_type, blob, what)?;
+        let found = uppermost(archive, path, to)
+            .map_err(|e| e.within(format!("failed to read layer {} of {what}", descriptor.digest)))?;
+        match found {
+            Uppermost::File(digest) => return Ok(Some(digest)),
+            Uppermost::NoFile => return Ok(None),
+            Uppermost::Nothing => {}
+        }
+    }
+    Ok(None)
+}
+
+/// What one layer says of a path.
+enum Uppermost {
+    File(Digest),
+    /// Something else is there, or what is below is hidden.
+    NoFile,
+    /// What is below shows.
+    Nothing,
+}
+
+fn uppermost(archive: impl Read, path: &str, to: &Path) -> Result<Uppermost> {
+    let attempt = || "read its archive".to_owned();
+    let (mut file, mut hidden) = (None, false);
+    let mut archive = tar::Archive::new(archive.take(ARCHIVE_LIMIT));
+    for entry in archive.entries().attempt(attempt)? {
+        let mut entry = entry.attempt(attempt)?;
+        let (name, kind) = (normal(&entry.path_bytes()), entry.header().entry_type());
+        if name == path && kind.is_file() {
+            file = Some(save(&mut entry, to)?);
+        } else if hides(&name, kind.is_dir(), path) {
+            hidden = true;
+            file = file.filter(|_| is_whiteout(&name));
+        }
+    }
+    match file {
+        Some((file, digest)) => {
+            file.persist(to).attempt(|| format!("write {}", to.display()))?;
+            Ok(Uppermost::File(digest))
+        }
+        None if hidden => Ok(Uppermost::NoFile),
+        None => Ok(Uppermost::Nothing),
+    }
+}
+
+/// The entry's content beside `to`.
+fn save(entry: &mut impl Read, to: &Path) -> Result<(NamedTempFile, Digest)> {
+    let attempt = || format!("write {}", to.display());
+    let folder = to.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).attempt(attempt)?;
+    let beside = tempfile::Builder::new().permissions(fs::readable()).tempfile_in(folder).attempt(attempt)?;
+    let mut writer = Hasher::new(beside);
+    let size = io::copy(&mut entry.take(EXTRACT_LIMIT + 1), &mut writer).attempt(attempt)?;
+    if size > EXTRACT_LIMIT {
+        return Err(format!("it is larger than {EXTRACT_LIMIT} bytes")).attempt(attempt);
+    }
+    let (beside, digest, _) = writer.finish();
+    Ok((beside, digest))
 }
 
 /// Lays one archive over what the layers below it show.
@@ -104,18 +178,18 @@ fn content(entry: &mut impl Read, path: &str, held: &mut u64) -> Result<Vec<u8>>
 }
 
 /// A path as archives of any maker write it, without `./`, leading and trailing slashes.
-fn normal(path: &[u8]) -> String {
+pub(crate) fn normal(path: &[u8]) -> String {
     let path = String::from_utf8_lossy(path);
     path.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/")
 }
 
-fn is_whiteout(path: &str) -> bool {
+pub(crate) fn is_whiteout(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|name| name.starts_with(WHITEOUT))
 }
 
-/// Whether an entry takes `file` of a layer below out of sight: a whiteout of it or of a folder above it, or anything
-/// but a folder in the place of either.
-fn hides(entry: &str, is_folder: bool, file: &str) -> bool {
+/// Whether an entry takes `file` of a layer below out of sight: a whiteout of it or of a folder above it, anything in its
+/// place, or anything but a folder in the place of one above it.
+pub(crate) fn hides(entry: &str, is_folder: bool, file: &str) -> bool {
     let below = |above: &str| {
         above.is_empty() || file.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
@@ -124,7 +198,7 @@ fn hides(entry: &str, is_folder: bool, file: &str) -> bool {
         _ if name == OPAQUE => below(folder) && folder != file,
         Some(removed) if folder.is_empty() => below(removed),
         Some(removed) => below(&format!("{folder}/{removed}")),
-        None => !is_folder && !entry.is_empty() && below(entry),
+        None => entry == file || (!is_folder && !entry.is_empty() && below(entry)),
     }
 }
 
@@ -154,7 +228,7 @@ mod tests {
                 Folder(path) => {
                     header.set_entry_type(tar::EntryType::Directory);
                     header.set_size(0);
-                    tar.append_data(&mut header, path, std::io::empty()).unwrap();
+                    tar.append_data(&mut header, path, io::empty()).unwrap();
                 }
                 Link(path, to) => {
                     header.set_entry_type(tar::EntryType::Symlink);
@@ -166,19 +240,21 @@ mod tests {
         tar.into_inner().unwrap()
     }
 
+    fn stacked(layers: &[&[Part<'_>]], store: &Store) -> Vec<Descriptor> {
+        let stored = |parts: &&[Part<'_>]| {
+            let bytes = layer(parts);
+            let descriptor = Descriptor::of(media::LAYER_TAR, &bytes);
+            store.copy_in(&descriptor, bytes.as_slice()).unwrap();
+            descriptor
+        };
+        layers.iter().map(stored).collect()
+    }
+
     /// What the stacked layers show of `db/*` and of `etc/os-release`.
     fn shown(layers: &[&[Part<'_>]]) -> Result<Vec<(String, String)>> {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path());
-        let stacked: Vec<_> = layers
-            .iter()
-            .map(|parts| {
-                let bytes = layer(parts);
-                let descriptor = Descriptor::of(media::LAYER_TAR, &bytes);
-                store.copy_in(&descriptor, bytes.as_slice()).unwrap();
-                descriptor
-            })
-            .collect();
+        let stacked = stacked(layers, &store);
         let want = |path: &str| match path {
             "db/large" => Some(Want::Presence),
             "etc/os-release" => Some(Want::Content),
@@ -215,11 +291,40 @@ mod tests {
             (&[File("db/a", "2"), File("db/.wh.a", "")], &[("db/a", "2"), ("db/b", "1"), ("etc/os-release", "1")]),
             (&[File("db", "now a file")], &[("etc/os-release", "1")]),
             (&[Link("db", "elsewhere")], &[("etc/os-release", "1")]),
+            (&[Folder("db/a")], &[("db/b", "1"), ("etc/os-release", "1")]),
             (&[File("d/.wh.b", ""), File(".wh.d", "")], &[("db/a", "1"), ("db/b", "1"), ("etc/os-release", "1")]),
         ] {
             assert_eq!(shown(&[&below(), above])?, pairs(left));
         }
         Ok(())
+    }
+
+    #[test]
+    fn the_file_that_is_extracted_is_the_one_that_a_container_would_see() {
+        let below = [File("bin/gate", "below"), File("bin/other", "x")];
+        for (above, seen) in [
+            (&[File("app/index.html", "")][..], Some("below")),
+            (&[Folder("bin"), File("bin/other", "y")], Some("below")),
+            (&[File("./bin/gate", "above")], Some("above")),
+            (&[File("bin/gate", "first"), File("bin/gate", "last")], Some("last")),
+            (&[File("bin/gate", "above"), File("bin/.wh.gate", "")], Some("above")),
+            (&[File("bin/gate", "above"), File("bin/.wh..wh..opq", "")], Some("above")),
+            (&[File("bin/gate", "above"), Link("bin/gate", "other")], None),
+            (&[Link("bin/gate", "other")], None),
+            (&[Folder("bin/gate")], None),
+            (&[Link("bin", "sbin"), File("sbin/gate", "elsewhere")], None),
+            (&[File("bin/.wh.gate", "")], None),
+            (&[File(".wh.bin", "")], None),
+            (&[File("bin/.wh..wh..opq", "")], None),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let (store, to) = (Store::new(folder.path()), folder.path().join("programs/gate"));
+            let found = extract(&stacked(&[&below, above], &store), &store, "bin/gate", &to, "the image").unwrap();
+            assert_eq!(found, seen.map(|text| Digest::of(text.as_bytes())), "{seen:?}");
+            assert_eq!(std::fs::read_to_string(&to).ok().as_deref(), seen);
+            let left = std::fs::read_dir(folder.path().join("programs")).map_or(0, Iterator::count);
+            assert_eq!(left, seen.iter().count(), "nothing half-written is left");
+        }
     }
 
     #[test]

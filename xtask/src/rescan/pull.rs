@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::error::{Class, Context, Error, Result};
 use crate::oci::digest::{Checked, Hasher, read_error};
+use crate::oci::rootfs::{hides, is_whiteout, normal};
 use crate::oci::spec::{Descriptor, Manifest, parse};
 use crate::oci::{Digest, layer};
 use crate::publish::Remote;
@@ -23,10 +24,6 @@ const UNPACKED_LIMIT: u64 = 16 << 30;
 const KEPT_LIMIT: u64 = 4 << 30;
 /// The first bytes of an ELF file.
 const ELF: &[u8; 4] = b"\x7fELF";
-/// An entry that hides what lower layers have (image spec, layer.md, "Whiteouts").
-const WHITEOUT: &str = ".wh.";
-/// An entry that hides all that lower layers have in its folder.
-const OPAQUE: &str = ".wh..wh..opq";
 
 /// The Go programs of the image `manifest`, and the folder they are in.
 pub(super) fn programs(
@@ -58,7 +55,7 @@ pub(super) fn programs(
 struct Pulled<'a> {
     folder: &'a Path,
     /// ELF files by their path in the image.
-    files: BTreeMap<PathBuf, (PathBuf, Digest)>,
+    files: BTreeMap<String, (PathBuf, Digest)>,
     count: u32,
     unpacked: u64,
     kept: u64,
@@ -80,19 +77,13 @@ impl Pulled<'_> {
     fn unpack(&mut self, layer: impl Read, failed: &dyn Fn(std::io::Error) -> Error) -> Result<()> {
         let left = UNPACKED_LIMIT.saturating_sub(self.unpacked);
         let mut counted = layer.take(left.saturating_add(1));
-        let mut hidden = (Vec::new(), Vec::new());
         let mut added = BTreeMap::new();
         let mut archive = tar::Archive::new(&mut counted);
         for entry in archive.entries().map_err(failed)? {
             let mut entry = entry.map_err(failed)?;
-            let path = normal(&entry.path().map_err(failed)?);
-            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
-            let parent = path.parent().unwrap_or(Path::new("")).to_owned();
-            if name == OPAQUE {
-                hidden.1.push(parent);
-            } else if let Some(name) = name.strip_prefix(WHITEOUT) {
-                hidden.0.push(parent.join(name));
-            } else if entry.header().entry_type() != tar::EntryType::Directory {
+            let (path, is_folder) = (normal(&entry.path_bytes()), entry.header().entry_type().is_dir());
+            self.files.retain(|file, _| !hides(&path, is_folder, file));
+            if !is_folder && !is_whiteout(&path) {
                 let file = self.elf(&mut entry, failed)?;
                 added.insert(path, file);
             }
@@ -102,16 +93,7 @@ impl Pulled<'_> {
         if self.unpacked > UNPACKED_LIMIT {
             return Err(Error::failed(format!("the layers unpack to more than {UNPACKED_LIMIT} bytes")));
         }
-        self.files.retain(|path, _| {
-            !hidden.0.iter().any(|gone| path.starts_with(gone))
-                && !hidden.1.iter().any(|folder| path.starts_with(folder))
-        });
-        for (path, file) in added {
-            match file {
-                Some(file) => _ = self.files.insert(path, file),
-                None => _ = self.files.remove(&path),
-            }
-        }
+        self.files.extend(added.into_iter().filter_map(|(path, file)| Some((path, file?))));
         Ok(())
     }
 
@@ -140,11 +122,6 @@ impl Pulled<'_> {
             false => Ok(Some((path, digest))),
         }
     }
-}
-
-/// Without `./` and the like, so that two layers mean the same file by it.
-fn normal(path: &Path) -> PathBuf {
-    path.components().filter(|c| matches!(c, std::path::Component::Normal(_))).collect()
 }
 
 #[cfg(test)]
@@ -176,11 +153,11 @@ mod tests {
             let blob = layer::unpack(media::LAYER_TAR, layer.as_slice(), "x").unwrap();
             pulled.unpack(blob, &failed).unwrap();
         }
-        let read = |(path, (file, digest)): (PathBuf, (PathBuf, Digest))| {
+        let read = |(path, (file, digest)): (String, (PathBuf, Digest))| {
             let bytes = std::fs::read(&file).unwrap();
             assert_eq!(digest, Digest::of(&bytes));
             assert_eq!(file.parent(), Some(folder.as_path()));
-            (path.display().to_string(), bytes)
+            (path, bytes)
         };
         (pulled.files.into_iter().map(read).collect(), outer)
     }
