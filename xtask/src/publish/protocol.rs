@@ -157,17 +157,12 @@ impl<'a> Prepared<'a> {
         if !self.finished {
             return Ok(Whole::No(self));
         }
-        match self.site.read_back()?.len() {
-            0 => Ok(Whole::Yes(Verified { site: self.site })),
-            faults => {
-                let Site { plan, destination, ui, .. } = &self.site;
-                let (tag, place) = (&plan.tags.version, destination.describe());
-                ui.note(&format!(
-                    "{tag} was finished, and {place} has not kept all of it ({faults} faults): mending it"
-                ));
-                Ok(Whole::No(self))
-            }
+        if self.site.read_back()?.is_empty() {
+            return Ok(Whole::Yes(Verified { site: self.site }));
         }
+        let (tag, place) = (&self.site.plan.tags.version, self.site.destination.describe());
+        self.site.ui.note(&format!("{tag} was finished, but {place} has not kept all of it: what is missing is sent"));
+        Ok(Whole::No(self))
     }
 
     /// Uploads all blobs, then platform manifests, then indexes, then what is attached to them and the chart.
