@@ -55,7 +55,7 @@ struct Bench<'a> {
 const CHECKS: &[Check] = &[
     Check { name: "format", all_only: false, run: |b| b.cargo(&["fmt", "--all", "--check"]) },
     Check { name: "lint", all_only: false, run: lint },
-    Check { name: "test", all_only: false, run: |b| b.cargo(&["test", "--workspace", "--locked"]) },
+    Check { name: "test", all_only: false, run: |b| b.cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]) },
     Check { name: "sample", all_only: false, run: sample },
     Check { name: "real", all_only: false, run: |b| b.ignored("real_*", &[]) },
     Check { name: "system", all_only: true, run: system },
@@ -117,7 +117,8 @@ impl Bench<'_> {
 
     /// The tests that plain `cargo test` leaves out because they need real programs.
     fn ignored(&self, tests: &str, settings: &[&str]) -> Result<()> {
-        self.cargo(&[settings, &["test", "--locked", "--test", tests, "--", "--ignored"]].concat())
+        // Every failure is told, and not the first file's alone.
+        self.cargo(&[settings, &["test", "--locked", "--no-fail-fast", "--test", tests, "--", "--ignored"]].concat())
     }
 }
 
@@ -191,5 +192,6 @@ fn audit(bench: &Bench<'_>) -> Result<()> {
     let shell = Shell::new().attempt(|| "find the current folder".into())?;
     shell.change_dir(&bench.workspace.root);
     let inputs = [".github/workflows", "docs/fan-out.yml"];
-    Run::new(cmd!(shell, "{program} --offline --persona=auditor --strict-collection {inputs...}")).show(bench.ui)
+    Run::new(cmd!(shell, "{program} --offline --color=never --persona=auditor --strict-collection {inputs...}"))
+        .show(bench.ui)
 }

@@ -11,9 +11,12 @@ use crate::oci::Digest;
 use crate::oci::spec::annotation;
 use crate::pin::{self, Target};
 use crate::plan::{ImagePlan, Plan};
+use crate::pool;
 use crate::publish::Destination;
 use crate::source::Source;
 
+/// How many repositories are asked about at the same time.
+const REPOSITORIES: usize = 8;
 /// How many changed files are named before the rest is counted.
 const SHOWN_FILES: usize = 5;
 
@@ -121,9 +124,13 @@ pub fn destination(plan: &Plan, destination: &dyn Destination, failures: &mut Fa
         return;
     }
     let chart = plan.chart.released().map(|chart| &chart.repository);
-    for repository in plan.images.iter().map(|image| &image.repository).chain(chart) {
+    let repositories: Vec<_> = plan.images.iter().map(|image| &image.repository).chain(chart).collect();
+    let refused = pool::map(&repositories, REPOSITORIES, |repository| {
         let tags = destination.remote(repository).and_then(|remote| remote.tags());
-        failures.keep(tags.map_err(|err| err.within(format!("{} can't be used", destination.describe()))));
+        Ok(tags.err().map(|err| err.within(format!("{} can't be used", destination.describe()))))
+    });
+    for err in failures.keep(refused).into_iter().flatten().flatten() {
+        failures.keep::<()>(Err(err));
     }
 }
 

@@ -155,9 +155,20 @@ impl Layout {
 
     /// Stores a manifest or index and lists it. What it points at must be there, as registries want it too.
     pub fn add_manifest(&self, document: &Document) -> Result<()> {
-        let entry = self.entry(document)?;
-        self.store.put(document)?;
-        self.edit(|entries| entries.push(entry))
+        self.add_manifests(std::slice::from_ref(document))
+    }
+
+    /// The same for several, listed by one write.
+    pub fn add_manifests(&self, documents: &[Document]) -> Result<()> {
+        let mut added = Vec::new();
+        for document in documents {
+            added.push(self.entry(document)?);
+            self.store.put(document)?;
+        }
+        match added.is_empty() {
+            true => Ok(()),
+            false => self.edit(|entries| entries.extend(added)),
+        }
     }
 
     /// Makes `tag` name a manifest that is there. What it named before stays listed, untagged.

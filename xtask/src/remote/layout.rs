@@ -113,8 +113,7 @@ impl Remote for LayoutRemote {
     }
 
     fn put_manifests(&self, documents: &[Document]) -> Result<()> {
-        let layout = Layout::create(&self.root)?;
-        documents.iter().try_for_each(|document| layout.add_manifest(document))
+        Layout::create(&self.root)?.add_manifests(documents)
     }
 
     fn set_tag(&self, tag: &str, document: &Document) -> Result<()> {

@@ -32,6 +32,9 @@ impl Buildkit {
             .arg("--root")
             .arg(folder.path().join("root"))
             .args(["--addr", &socket, "--containerd-worker=false", "--oci-worker=true"])
+            // Its default is one place for the machine, for which two daemons that start at once would race.
+            .arg("--otel-socket-path")
+            .arg(folder.path().join("otel.sock"))
             // Builds use this machine's network, and so the registry that a test starts on it.
             .args(["--oci-worker-net=host", "--oci-worker-binary=runc"])
             .stdout(Stdio::null())
