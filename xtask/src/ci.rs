@@ -99,9 +99,14 @@ pub fn run(config: &Config, workspace: &Workspace, options: &Options, ui: &Ui) -
 
 impl Bench<'_> {
     fn cargo(&self, args: &[&str]) -> Result<()> {
+        self.run("cargo", args)
+    }
+
+    /// A program at the root of the repository, shown as it runs.
+    fn run(&self, program: impl AsRef<Path>, args: &[&str]) -> Result<()> {
         let shell = Shell::new().attempt(|| "find the current folder".into())?;
         shell.change_dir(&self.workspace.root);
-        Run::new(cmd!(shell, "cargo {args...}")).show(self.ui)
+        Run::new(cmd!(shell, "{program} {args...}")).show(self.ui)
     }
 
     /// A program of crates.io, compiled once for every checkout on this machine.
@@ -181,17 +186,12 @@ fn format(go: &Go, folder: &Path, ui: &Ui) -> Result<()> {
 /// Licences, sources and duplicates of dependencies.
 fn deny(bench: &Bench<'_>) -> Result<()> {
     let program = bench.installed("cargo-deny", CARGO_DENY)?;
-    let shell = Shell::new().attempt(|| "find the current folder".into())?;
-    shell.change_dir(&bench.workspace.root);
-    Run::new(cmd!(shell, "{program} check --hide-inclusion-graph bans licenses sources")).show(bench.ui)
+    bench.run(program, &["check", "--hide-inclusion-graph", "bans", "licenses", "sources"])
 }
 
 /// What workflows may do that they needn't, and what others could make them do.
 fn audit(bench: &Bench<'_>) -> Result<()> {
     let program = bench.installed("zizmor", ZIZMOR)?;
-    let shell = Shell::new().attempt(|| "find the current folder".into())?;
-    shell.change_dir(&bench.workspace.root);
-    let inputs = [".github/workflows", "docs/fan-out.yml"];
-    Run::new(cmd!(shell, "{program} --offline --color=never --persona=auditor --strict-collection {inputs...}"))
-        .show(bench.ui)
+    let how = ["--offline", "--color=never", "--persona=auditor", "--strict-collection"];
+    bench.run(program, &[&how[..], &[".github/workflows", "docs/fan-out.yml"]].concat())
 }

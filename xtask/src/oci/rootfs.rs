@@ -64,23 +64,28 @@ pub type Files = BTreeMap<String, Found>;
 pub fn read(layers: &[Descriptor], store: &Store, want: &dyn Fn(&str) -> Option<Want>, what: &str) -> Result<Files> {
     let mut shown = Files::new();
     for descriptor in layers {
-        let blob = BufReader::new(store.open(descriptor)?);
-        let archive = layer::unpack(&descriptor.media_type, blob, what)?;
-        apply(archive, want, &mut shown)
-            .map_err(|e| e.within(format!("failed to read layer {} of {what}", descriptor.digest)))?;
+        in_layer(descriptor, store, what, |archive| apply(archive, want, &mut shown))?;
     }
     Ok(shown)
+}
+
+/// What `look` finds in a layer's archive; an error names the layer.
+fn in_layer<T>(
+    descriptor: &Descriptor,
+    store: &Store,
+    what: &str,
+    look: impl FnOnce(Box<dyn Read>) -> Result<T>,
+) -> Result<T> {
+    let blob = BufReader::new(store.open(descriptor)?);
+    let archive = layer::unpack(&descriptor.media_type, blob, what)?;
+    look(archive).map_err(|e| e.within(format!("failed to read layer {} of {what}", descriptor.digest)))
 }
 
 /// Writes the file that `layers` show at `path`, which starts with no slash, to `to`: beside, then renamed. Gives its
 /// digest, or nothing where a container would see no file there.
 pub fn extract(layers: &[Descriptor], store: &Store, path: &str, to: &Path, what: &str) -> Result<Option<Digest>> {
     for descriptor in layers.iter().rev() {
-        let blob = BufReader::new(store.open(descriptor)?);
-        let archive = layer::unpack(&descriptor.media_type, blob, what)?;
-        let found = uppermost(archive, path, to)
-            .map_err(|e| e.within(format!("failed to read layer {} of {what}", descriptor.digest)))?;
-        match found {
+        match in_layer(descriptor, store, what, |archive| uppermost(archive, path, to))? {
             Uppermost::File(digest) => return Ok(Some(digest)),
             Uppermost::NoFile => return Ok(None),
             Uppermost::Nothing => {}
