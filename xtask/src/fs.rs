@@ -42,6 +42,10 @@ pub fn link(from: &Path, to: &Path) -> Result<()> {
     }
     let parent = to.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent).attempt(attempt)?;
+    // A link is there whole or not at all; only what replaces a file needs another name first.
+    if fs::hard_link(from, to).is_ok() {
+        return Ok(());
+    }
     let beside = tempfile::Builder::new().tempdir_in(parent).attempt(attempt)?;
     let new = beside.path().join("new");
     if fs::hard_link(from, &new).is_err() {
@@ -54,4 +58,23 @@ pub fn link(from: &Path, to: &Path) -> Result<()> {
 pub fn readable() -> fs::Permissions {
     use std::os::unix::fs::PermissionsExt;
     fs::Permissions::from_mode(0o644)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_made_where_nothing_is_and_in_place_of_what_was_cut_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("below/to"));
+        fs::write(&from, "content").unwrap();
+        link(&from, &to).unwrap();
+        assert_eq!(fs::read(&to).unwrap(), b"content");
+        fs::remove_file(&to).unwrap();
+        fs::write(&to, "cont").unwrap();
+        link(&from, &to).unwrap();
+        assert_eq!((fs::read(&to).unwrap(), fs::read(&from).unwrap()), (b"content".to_vec(), b"content".to_vec()));
+        assert_eq!(fs::read_dir(folder.path().join("below")).unwrap().count(), 1, "nothing is left beside it");
+    }
 }

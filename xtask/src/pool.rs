@@ -30,6 +30,15 @@ pub fn map<I: Sync, O: Send>(items: &[I], threads: usize, work: impl Fn(&I) -> R
     results.into_iter().filter_map(|slot| slot.into_inner().ok().flatten()).collect()
 }
 
+/// Does two things side by side, the first on a thread of its own.
+pub fn join<A: Send, B>(first: impl FnOnce() -> A + Send, second: impl FnOnce() -> B) -> (A, B) {
+    std::thread::scope(|scope| {
+        let first = scope.spawn(first);
+        let second = second();
+        (first.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), second)
+    })
+}
+
 /// How many threads to use for work that computes.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from)
@@ -45,6 +54,14 @@ mod tests {
         let items: Vec<usize> = (0..100).collect();
         assert_eq!(map(&items, 4, |i| Ok(i * 2))?, (0..100).map(|i| i * 2).collect::<Vec<_>>());
         Ok(())
+    }
+
+    #[test]
+    fn two_things_are_done_at_the_same_time() {
+        let (told, hears) = std::sync::mpsc::channel();
+        // Done one after the other, the first would wait for the second forever.
+        let done = join(move || hears.recv(), move || told.send(7));
+        assert_eq!(done, (Ok(7), Ok(())));
     }
 
     #[test]

@@ -35,6 +35,11 @@ impl Failures {
         tried.map_err(|err| self.0.extend(err.into_items())).ok()
     }
 
+    /// Adds those of other checks.
+    pub fn extend(&mut self, others: Failures) {
+        self.0.extend(others.0);
+    }
+
     /// Stops the run when there are any; else gives what was kept.
     pub fn stop<T>(self, kept: Option<T>) -> Result<T> {
         let count = match self.0.len() {

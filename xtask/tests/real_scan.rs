@@ -50,7 +50,7 @@ impl Bench {
 
     fn scan(&self, program: &Path) -> Vec<Finding> {
         let digest = Digest::of(&std::fs::read(program).expect("the program is there"));
-        self.scanner.scan(program, &digest, &Ui::silent()).expect("the program can be scanned")
+        self.scanner.scan(program, &digest, &Ui::silent()).expect("the program can be scanned").findings
     }
 }
 

@@ -16,6 +16,7 @@ use crate::go::Go;
 use crate::oci::store::Store;
 use crate::pin;
 use crate::plan::{self, ChartChoice, Overrides, Plan};
+use crate::pool;
 use crate::preflight::{self, Failures};
 use crate::publish;
 use crate::record::{FILE, Record};
@@ -208,16 +209,26 @@ fn check(
     destination: Result<Box<dyn publish::Destination>>,
     options: &options::Release,
 ) -> Result<(Box<dyn publish::Destination>, Go, Vec<Share>)> {
-    let mut failures = Failures::default();
-    preflight::source(&job.plan, &job.source, options.allow_dirty, &mut failures);
-    preflight::version(&job.plan, &mut failures);
-    preflight::pins(&job.plan, &context.pin_folders(&job.config), &context.chart_folder(&job.plan), &mut failures);
-    failures.keep(notes::changelog(context, &job.config, &job.plan.version));
-    let destination = failures.keep(destination);
-    if let Some(destination) = &destination {
-        preflight::destination(&job.plan, &**destination, &mut failures);
-    }
-    let go = failures.keep(context.go(&job.config));
+    let ask_registry = move || {
+        let mut failures = Failures::default();
+        let destination = failures.keep(destination);
+        if let Some(destination) = &destination {
+            preflight::destination(&job.plan, &**destination, &mut failures);
+        }
+        (destination, failures)
+    };
+    let read_files = || {
+        let mut failures = Failures::default();
+        preflight::source(&job.plan, &job.source, options.allow_dirty, &mut failures);
+        preflight::version(&job.plan, &mut failures);
+        preflight::pins(&job.plan, &context.pin_folders(&job.config), &context.chart_folder(&job.plan), &mut failures);
+        failures.keep(notes::changelog(context, &job.config, &job.plan.version));
+        failures
+    };
+    let (go, (mut failures, (destination, refused))) =
+        pool::join(|| context.go(&job.config), || pool::join(read_files, ask_registry));
+    failures.extend(refused);
+    let go = failures.keep(go);
     let folders = &options.import.folders;
     let shares = match folders.is_empty() {
         true => Some(Vec::new()),

@@ -54,6 +54,15 @@ struct Kept {
     findings: Vec<Finding>,
 }
 
+/// What is known of a program.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ScannedProgram {
+    /// Sorted, not yet judged.
+    pub findings: Vec<Finding>,
+    /// All that a later scan needs to know of it, an [`Extract`] packed.
+    pub extract: Vec<u8>,
+}
+
 impl Govulncheck {
     /// Installs the scanner at `version` below `tools`, once; results are kept below `cache`.
     pub fn install(go: &Go, version: &Version, tools: &Path, cache: &Path, db: VulnDb, ui: &Ui) -> Result<Govulncheck> {
@@ -66,8 +75,13 @@ impl Govulncheck {
         format!("{NAME} {}", self.version)
     }
 
-    /// Findings in the program at `path`, whose content is `digest`: sorted, not yet judged.
-    pub fn scan(&self, path: &Path, digest: &Digest, ui: &Ui) -> Result<Vec<Finding>> {
+    /// Looks at the program at `path`, whose content is `digest`. It is read once, for its extract; what a database says is
+    /// said of that, now and later. Nothing is kept of a scan that failed.
+    pub fn scan(&self, path: &Path, digest: &Digest, ui: &Ui) -> Result<ScannedProgram> {
+        self.scan_once(path, digest, ui).map_err(|e| e.within(format!("failed to scan {}", path.display())))
+    }
+
+    fn scan_once(&self, path: &Path, digest: &Digest, ui: &Ui) -> Result<ScannedProgram> {
         let key = Kept {
             schema: SCHEMA,
             program: *digest,
@@ -75,36 +89,65 @@ impl Govulncheck {
             scanner: self.version.clone(),
             findings: Vec::new(),
         };
-        let file = self.kept.join(format!("{}-{}-{}.json", digest.hex(), key.database, key.scanner));
-        if let Some(findings) = read_kept(&file, &key) {
-            return Ok(findings);
-        }
-        let findings =
-            self.run(path, digest, ui).map_err(|e| e.within(format!("failed to scan {}", path.display())))?;
-        let kept = Kept { findings, ..key };
-        fs::write(&file, &serde_json::to_vec(&kept).attempt(|| "write JSON".into())?)?;
-        Ok(kept.findings)
-    }
-
-    fn run(&self, path: &Path, digest: &Digest, ui: &Ui) -> Result<Vec<Finding>> {
-        let path = std::path::absolute(path).attempt(|| format!("find {}", path.display()))?;
-        check_digest(&path, digest)?;
-        let scan = self.look_up(&path, ui)?;
-        if scan.hits.is_empty() {
-            return Ok(Vec::new());
-        }
-        let functions = linked::functions(&path)?;
-        if matches!(functions, Functions::Unknown) {
+        let findings_file = self.kept.join(format!("{}-{}-{}.json", digest.hex(), key.database, key.scanner));
+        let extract_file =
+            self.kept.join(format!("{}-{}.extract-{}.json.gz", digest.hex(), self.version, extract::SCHEMA));
+        let (findings, packed) = (read_kept(&findings_file, &key), read_extract(&extract_file));
+        let (findings, packed) = match (findings, packed) {
+            (Some(findings), Some(extract)) => return Ok(ScannedProgram { findings, extract }),
+            missing => missing,
+        };
+        let extract = match &packed {
+            Some(packed) => Extract::unpack(&extract_file.display().to_string(), packed)?,
+            None => self.extract(path, digest, ui)?,
+        };
+        let findings = match findings {
+            Some(findings) => findings,
+            None => self.look_up_extract(&extract, ui)?,
+        };
+        if matches!(extract.functions, Functions::Unknown) && !findings.is_empty() {
             ui.warn(&format!(
                 "the functions of {} can't be read: every vulnerable symbol of its modules counts as linked",
                 path.display()
             ));
         }
-        Ok(findings(scan, &functions))
+        let (kept, extract) = (Kept { findings, ..key }, packed.map_or_else(|| extract.pack(), Ok)?);
+        fs::write(&extract_file, &extract)?;
+        fs::write(&findings_file, &serde_json::to_vec(&kept).attempt(|| "write JSON".into())?)?;
+        Ok(ScannedProgram { findings: kept.findings, extract })
     }
 
-    /// What the database says of a program, or of what stands in a program's place.
-    fn look_up(&self, path: &Path, ui: &Ui) -> Result<Scan> {
+    fn extract(&self, path: &Path, digest: &Digest, ui: &Ui) -> Result<Extract> {
+        let path = std::path::absolute(path).attempt(|| format!("find {}", path.display()))?;
+        check_digest(&path, digest)?;
+        let shell = Shell::new().attempt(|| "find the current folder".into())?;
+        let program = &self.program;
+        let blob = Run::new(cmd!(shell, "{program} -mode extract {path}")).limit(self.limit).read(ui)?;
+        let blob = String::from_utf8(blob).attempt(|| format!("read what {} says", self.name()))?;
+        Ok(Extract::new(self.name(), *digest, blob, linked::functions(&path)?))
+    }
+
+    /// Findings in the program that `extract` was made from: those of [`Govulncheck::scan`] on the program itself.
+    pub fn scan_extract(&self, extract: &Extract, ui: &Ui) -> Result<Vec<Finding>> {
+        let about = |e: Error| e.within(format!("failed to scan the extract of program {}", extract.program));
+        self.look_up_extract(extract, ui).map_err(about)
+    }
+
+    fn look_up_extract(&self, extract: &Extract, ui: &Ui) -> Result<Vec<Finding>> {
+        Ok(findings(self.look_up(&extract.blob, ui)?, &extract.functions))
+    }
+
+    /// Findings in modules of which nothing but the version is known: none of them says what is linked.
+    pub fn scan_modules(&self, modules: &Modules, platform: &Platform, ui: &Ui) -> Result<Vec<Finding>> {
+        let scan = self.look_up(&modules.blob(platform), ui);
+        scan.map(|scan| findings(scan, &Functions::Untold)).map_err(|e| e.within("failed to scan a list of modules"))
+    }
+
+    /// What the database says of what stands in a program's place.
+    fn look_up(&self, blob: &str, ui: &Ui) -> Result<Scan> {
+        let folder = tempfile::tempdir().attempt(|| "create a temporary folder".into())?;
+        let path = folder.path().join("extract.json");
+        fs::write(&path, blob.as_bytes())?;
         let shell = Shell::new().attempt(|| "find the current folder".into())?;
         let (program, url) = (&self.program, self.db.url());
         let run = Run::new(cmd!(shell, "{program} -mode binary -format json -db {url} {path}")).limit(self.limit);
@@ -114,49 +157,16 @@ impl Govulncheck {
         stream::parse(&output, &expected)
             .map_err(|why| Error::failed(format!("{} can't be relied on: {why}", self.name())))
     }
-
-    /// All that a later scan needs to know of the program at `path`, whose content is `digest`; packed.
-    pub fn extract(&self, path: &Path, digest: &Digest, ui: &Ui) -> Result<Vec<u8>> {
-        let name = format!("{}-{}.extract-{}.json.gz", digest.hex(), self.version, extract::SCHEMA);
-        let file = self.kept.join(name);
-        if let Some(kept) = fs::read_small(&file, KEPT_LIMIT).ok().filter(|kept| extract::is_whole(kept)) {
-            return Ok(kept);
-        }
-        let path = std::path::absolute(path).attempt(|| format!("find {}", path.display()))?;
-        check_digest(&path, digest)?;
-        let shell = Shell::new().attempt(|| "find the current folder".into())?;
-        let program = &self.program;
-        let blob = Run::new(cmd!(shell, "{program} -mode extract {path}")).limit(self.limit).read(ui)?;
-        let blob = String::from_utf8(blob).attempt(|| format!("read what {} says", self.name()))?;
-        let packed = Extract::new(self.name(), *digest, blob, linked::functions(&path)?).pack()?;
-        fs::write(&file, &packed)?;
-        Ok(packed)
-    }
-
-    /// Findings in the program that `extract` was made from: those of [`Govulncheck::scan`] on the program itself.
-    pub fn scan_extract(&self, extract: &Extract, ui: &Ui) -> Result<Vec<Finding>> {
-        let about = |e: Error| e.within(format!("failed to scan the extract of program {}", extract.program));
-        self.look_up_text(&extract.blob, ui).map(|scan| findings(scan, &extract.functions)).map_err(about)
-    }
-
-    /// Findings in modules of which nothing but the version is known: none of them says what is linked.
-    pub fn scan_modules(&self, modules: &Modules, platform: &Platform, ui: &Ui) -> Result<Vec<Finding>> {
-        let scan = self.look_up_text(&modules.blob(platform), ui);
-        scan.map(|scan| findings(scan, &Functions::Untold)).map_err(|e| e.within("failed to scan a list of modules"))
-    }
-
-    fn look_up_text(&self, blob: &str, ui: &Ui) -> Result<Scan> {
-        let folder = tempfile::tempdir().attempt(|| "create a temporary folder".into())?;
-        let path = folder.path().join("extract.json");
-        fs::write(&path, blob.as_bytes())?;
-        self.look_up(&path, ui)
-    }
 }
 
 fn read_kept(file: &Path, key: &Kept) -> Option<Vec<Finding>> {
     let mut kept: Kept = serde_json::from_slice(&fs::read_small(file, KEPT_LIMIT).ok()?).ok()?;
     let findings = std::mem::take(&mut kept.findings);
     (kept == *key).then_some(findings)
+}
+
+fn read_extract(file: &Path) -> Option<Vec<u8>> {
+    fs::read_small(file, KEPT_LIMIT).ok().filter(|kept| extract::is_whole(kept))
 }
 
 /// What is scanned must be what is in the image.

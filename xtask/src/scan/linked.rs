@@ -4,10 +4,13 @@
 //! `debug/gosym` and the Go source's `internal/abi`), which `-ldflags "-s"` leaves in place; it names inlined functions
 //! too. govulncheck wants the ELF symbol table as well and, without one, takes every vulnerable symbol for linked.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use memchr::{memchr, memchr_iter, memrchr};
 use object::read::ReadCache;
 use object::{Object, ObjectSection};
 use serde::{Deserialize, Serialize};
@@ -54,11 +57,20 @@ pub(super) fn functions(program: &Path) -> Result<Functions> {
     let Some(section) = SECTIONS.iter().find_map(|name| file.section_by_name(name)) else {
         return Ok(Functions::Unknown);
     };
-    let table = section.data().attempt(attempt)?;
-    Ok(names(table, file.is_little_endian())
+    let Some((start, size)) = section.file_range() else { return Ok(Functions::Unknown) };
+    let table = range(program, start, size).attempt(attempt)?;
+    Ok(names(&table, file.is_little_endian())
         .map(Linked::of)
         .filter(Linked::is_whole)
         .map_or(Functions::Unknown, Functions::Stripped))
+}
+
+fn range(file: &Path, start: u64, size: u64) -> std::io::Result<Vec<u8>> {
+    let mut file = File::open(file)?;
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(size).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The table's names, each ended by a zero byte.
@@ -76,15 +88,20 @@ fn names(table: &[u8], little: bool) -> Option<Vec<&str>> {
         return None;
     }
     let field = |at: usize| word(table.get(8 + at * width..8 + (at + 1) * width)?);
-    let names = table.get(field(NAMES)?..field(NAMES_END)?)?;
-    names.split(|byte| *byte == 0).map(|name| std::str::from_utf8(name).ok()).collect()
+    let names = std::str::from_utf8(table.get(field(NAMES)?..field(NAMES_END)?)?).ok()?;
+    let mut start = 0;
+    let ends = memchr_iter(0, names.as_bytes());
+    ends.map(|end| names.get(std::mem::replace(&mut start, end + 1)..end)).collect()
 }
 
 impl Linked {
     fn of(names: Vec<&str>) -> Linked {
         let mut packages: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (package, symbol) in names.into_iter().filter_map(split) {
-            packages.entry(package).or_default().insert(symbol);
+            match packages.get_mut(&*package) {
+                Some(symbols) => symbols.insert(symbol.into_owned()),
+                None => packages.entry(package.into_owned()).or_default().insert(symbol.into_owned()),
+            };
         }
         Linked { packages }
     }
@@ -119,29 +136,40 @@ impl Linked {
 
 /// `golang.org/x/net/html.(*Tokenizer).Next` is `Tokenizer.Next` of `golang.org/x/net/html`. Type arguments go, and so
 /// does the mark of a method value: more names match then, never fewer.
-fn split(name: &str) -> Option<(String, String)> {
-    let name = match (name.find('['), name.rfind(']')) {
-        (Some(start), Some(end)) if start < end => format!("{}{}", name.get(..start)?, name.get(end + 1..)?),
-        _ => name.to_owned(),
-    };
+fn split(name: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
     if name.starts_with("go:") || name.starts_with("type:") {
         return None;
     }
-    let path_end = name.rfind('/').unwrap_or(0);
-    let dot = path_end + name.get(path_end..)?.find('.')?;
-    let symbol = name.get(dot + 1..)?.replace("(*", "").replace(')', "");
-    Some((unescape(name.get(..dot)?)?, symbol.strip_suffix("-fm").unwrap_or(&symbol).to_owned()))
+    if let (Some(start), Some(end)) = (memchr(b'[', name.as_bytes()), memrchr(b']', name.as_bytes()))
+        && start < end
+    {
+        let plain = format!("{}{}", name.get(..start)?, name.get(end + 1..)?);
+        let (package, symbol) = split(&plain)?;
+        return Some((package.into_owned().into(), symbol.into_owned().into()));
+    }
+    let path_end = memrchr(b'/', name.as_bytes()).unwrap_or(0);
+    let dot = path_end + memchr(b'.', name.as_bytes().get(path_end..)?)?;
+    let symbol = name.get(dot + 1..)?;
+    let symbol = symbol.strip_suffix("-fm").unwrap_or(symbol);
+    let symbol = match memchr(b')', symbol.as_bytes()) {
+        Some(_) => symbol.replace("(*", "").replace(')', "").into(),
+        None => symbol.into(),
+    };
+    Some((unescape(name.get(..dot)?)?, symbol))
 }
 
 /// The linker writes dots of a path's last element, and anything unusual, as `%2e`.
-fn unescape(path: &str) -> Option<String> {
+fn unescape(path: &str) -> Option<Cow<'_, str>> {
+    if memchr(b'%', path.as_bytes()).is_none() {
+        return Some(path.into());
+    }
     let mut parts = path.split('%');
     let mut bytes = parts.next()?.as_bytes().to_vec();
     for part in parts {
         bytes.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
         bytes.extend(part.get(2..)?.as_bytes());
     }
-    String::from_utf8(bytes).ok()
+    String::from_utf8(bytes).ok().map(Cow::from)
 }
 
 #[cfg(test)]
@@ -169,7 +197,7 @@ mod tests {
     fn names_are_read_in_either_byte_order_and_word_size() {
         for (little, width) in [(true, 8), (true, 4), (false, 8), (false, 4)] {
             let table = table(0xffff_fff1, little, width, "main.main\0runtime.main\0");
-            assert_eq!(names(&table, little).unwrap(), ["main.main", "runtime.main", ""], "{little} {width}");
+            assert_eq!(names(&table, little).unwrap(), ["main.main", "runtime.main"], "{little} {width}");
         }
     }
 

@@ -41,7 +41,7 @@ use crate::tools::Toolbox;
 use crate::ui::Ui;
 
 use self::aside::Policy;
-use self::govulncheck::Govulncheck;
+use self::govulncheck::{Govulncheck, ScannedProgram};
 use self::ignore::Extent;
 use self::merge::Checked;
 use self::trivy::{Hit, Trivy};
@@ -239,8 +239,12 @@ pub fn scan(
     let has_base = plan.images.iter().any(|image| image.base != Base::Scratch);
     let trivy = installed(&plan.scan, has_base, options, ui)?;
     let step = ui.step("scan");
-    let by_program = scan_programs(&built, |program| scanner.scan(&program.program, &program.program_digest, ui))?;
-    let extracts = scan_programs(&built, |program| scanner.extract(&program.program, &program.program_digest, ui))?;
+    let (mut by_program, mut extracts) = (BTreeMap::new(), BTreeMap::new());
+    let programs = scan_programs(&built, |program| scanner.scan(&program.program, &program.program_digest, ui))?;
+    for (program, ScannedProgram { findings, extract }) in programs {
+        by_program.insert(program, findings);
+        extracts.insert(program, extract);
+    }
     let (mut by_manifest, mut files) = (None, Vec::new());
     if let Some(trivy) = trivy {
         databases.push(trivy.database());

@@ -127,7 +127,8 @@ fn look(subject: &Subject, scanner: &Govulncheck, trivy: Option<&Trivy>, ui: &Ui
             extracts.iter().map(|extract| scanner.scan_extract(extract, ui)).collect::<Result<_>>()?
         }
         Evidence::Programs(programs) => {
-            programs.iter().map(|(path, digest)| scanner.scan(path, digest, ui)).collect::<Result<_>>()?
+            let scanned = programs.iter().map(|(path, digest)| scanner.scan(path, digest, ui));
+            scanned.map(|scanned| scanned.map(|program| program.findings)).collect::<Result<_>>()?
         }
     };
     let mut hits = Vec::new();

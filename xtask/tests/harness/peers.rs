@@ -11,6 +11,31 @@ use super::{Repo, checkout, tools};
 const PACKAGES: [&str; 3] = ["./cmd/gate", "./cmd/inspector", "./samples/chat/server"];
 const PLATFORMS: [&str; 2] = ["amd64", "arm64"];
 
+/// How the go command is called.
+#[derive(Clone, Copy)]
+pub(crate) enum GoBuild {
+    /// As a person calls it: `go build`, and no flag that changes the program.
+    Plain,
+    /// With the flags of a release: stripped programs, of which the linker writes half.
+    Stripped,
+}
+
+impl GoBuild {
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            GoBuild::Plain => &[],
+            GoBuild::Stripped => &["-trimpath", "-buildvcs=false", "-ldflags=-s -w -X main.version=v1.0.0"],
+        }
+    }
+
+    fn folder(self) -> &'static str {
+        match self {
+            GoBuild::Plain => "plain",
+            GoBuild::Stripped => "stripped",
+        }
+    }
+}
+
 /// The sample in a repository of its own, released once, and a registry.
 pub(crate) struct Peers {
     pub(crate) repo: Repo,
@@ -59,13 +84,13 @@ impl Peers {
     }
 
     /// The go command alone, a run a platform, into folders that are kept.
-    pub(crate) fn go_builds(&self) -> Vec<Command> {
+    pub(crate) fn go_builds(&self, how: GoBuild) -> Vec<Command> {
         let build = |architecture: &&str| {
             let mut command = Command::new("go");
             self.set_up(&mut command);
-            command.args(["build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -X main.version=v1.0.0"]);
-            command.arg(format!("-overlay={}", self.overlay.display())).arg("-o");
-            command.arg(format!("{}/", self.repo.path().join("target/plain").join(architecture).display()));
+            command.arg("build").args(how.flags()).arg(format!("-overlay={}", self.overlay.display()));
+            let out = self.repo.path().join("target").join(how.folder()).join(architecture);
+            command.arg("-o").arg(format!("{}/", out.display()));
             command.args(PACKAGES).env("GOOS", "linux").env("GOARCH", architecture);
             command
         };

@@ -18,26 +18,44 @@ impl Bench {
     /// `body` may use `$URL`, the database's URL, and `$RUNS`, a file.
     fn new(body: &str) -> Bench {
         let folder = tempfile::tempdir().unwrap();
-        let db = VulnDb::for_tests(folder.path().join("vulndb").join(DATABASE));
-        let body = body.replace("$URL", &db.url()).replace("$RUNS", folder.path().join("runs").to_str().unwrap());
         let program = folder.path().join("gate");
         fs::write(&program, &elf()).unwrap();
+        let database = folder.path().join("vulndb").join(DATABASE);
         let scanner = Govulncheck {
-            program: script(folder.path(), "govulncheck", &body),
+            program: PathBuf::new(),
             version: Version::new(1, 9, 0),
-            db,
+            db: VulnDb::for_tests(database.clone()),
             kept: folder.path().join("scan"),
             limit: Duration::from_secs(30),
         };
-        Bench { scanner, program, digest: Digest::of(&elf()), folder }
+        let mut bench = Bench { scanner, program, digest: Digest::of(&elf()), folder };
+        bench.load(database, body);
+        bench
+    }
+
+    /// Takes another database, and a scanner that answers from it.
+    fn load(&mut self, database: PathBuf, body: &str) {
+        let folder = self.folder.path();
+        self.scanner.db = VulnDb::for_tests(database);
+        let runs = folder.join("runs");
+        let body = body.replace("$URL", &self.scanner.db.url()).replace("$RUNS", runs.to_str().unwrap());
+        self.scanner.program = script(folder, "govulncheck", &body);
     }
 
     fn scan(&self) -> Result<Vec<Finding>> {
-        self.scanner.scan(&self.program, &self.digest, &Ui::silent())
+        self.scanner.scan(&self.program, &self.digest, &Ui::silent()).map(|program| program.findings)
     }
 
-    fn runs(&self) -> usize {
-        std::fs::read_to_string(self.folder.path().join("runs")).map_or(0, |runs| runs.lines().count())
+    /// How often the scanner ran in a mode.
+    fn runs(&self, mode: &str) -> usize {
+        let runs = std::fs::read_to_string(self.folder.path().join("runs")).unwrap_or_default();
+        runs.lines().filter(|run| *run == mode).count()
+    }
+
+    /// The one kept file whose name ends so.
+    fn kept(&self, end: &str) -> PathBuf {
+        let files = std::fs::read_dir(self.folder.path().join("scan")).unwrap().map(|file| file.unwrap().path());
+        files.into_iter().find(|file| file.to_string_lossy().ends_with(end)).unwrap()
     }
 }
 
@@ -51,7 +69,8 @@ fn elf() -> Vec<u8> {
     header
 }
 
-const GOOD: &str = r#"echo run >> '$RUNS'
+const GOOD: &str = r#"echo "$2" >> '$RUNS'
+if [ "$2" = extract ]; then echo '{}'; exit; fi
 cat <<'EOF'
 {"config":{"protocol_version":"v1.0.0","scanner_version":"v1.9.0","db":"$URL","db_last_modified":"2026-11-05T23:49:57Z","scan_level":"symbol","scan_mode":"binary"}}
 {"SBOM":{"go_version":"go1.27.3","modules":[{"path":"stdlib"}],"roots":["example.com/app"]}}
@@ -66,14 +85,25 @@ fn a_result_is_kept_and_not_scanned_for_again() {
     let found = bench.scan().unwrap();
     assert_eq!((found.len(), found[0].id.as_str(), found[0].fixed.as_deref()), (1, "GO-1", Some("v1.27.4")));
     assert_eq!(bench.scan().unwrap(), found);
-    assert_eq!(bench.runs(), 1);
+    assert_eq!((bench.runs("extract"), bench.runs("binary")), (1, 1));
+}
+
+#[test]
+fn a_newer_database_is_asked_without_the_program() {
+    let mut bench = Bench::new(GOOD);
+    let found = bench.scan().unwrap();
+    std::fs::remove_file(&bench.program).unwrap();
+    let newer = bench.folder.path().join("vulndb/v0.0.0-20261106000000-e22db6528018");
+    bench.load(newer, &GOOD.replace("2026-11-05T23:49:57Z", "2026-11-06T00:00:00Z"));
+    assert_eq!(bench.scan().unwrap(), found);
+    assert_eq!((bench.runs("extract"), bench.runs("binary")), (1, 2));
 }
 
 #[test]
 fn a_damaged_or_misplaced_result_is_made_again() {
     let bench = Bench::new(GOOD);
     let found = bench.scan().unwrap();
-    let file = std::fs::read_dir(bench.folder.path().join("scan")).unwrap().next().unwrap().unwrap().path();
+    let file = bench.kept(".json");
     let kept: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     let with = |key: &str, value: Value| {
         let mut kept = kept.clone();
@@ -92,8 +122,14 @@ fn a_damaged_or_misplaced_result_is_made_again() {
     for (runs, damage) in damages.iter().enumerate() {
         std::fs::write(&file, damage).unwrap();
         assert_eq!(bench.scan().unwrap(), found, "{damage}");
-        assert_eq!(bench.runs(), runs + 2, "{damage}");
+        assert_eq!((bench.runs("extract"), bench.runs("binary")), (1, runs + 2), "{damage}");
     }
+    let extract = bench.kept(".json.gz");
+    let whole = std::fs::read(&extract).unwrap();
+    std::fs::write(&extract, &whole[..whole.len() - 1]).unwrap();
+    assert_eq!(bench.scan().unwrap(), found);
+    assert_eq!((bench.runs("extract"), bench.runs("binary")), (2, damages.len() + 1));
+    assert_eq!(std::fs::read(&extract).unwrap(), whole);
 }
 
 #[test]
@@ -124,7 +160,7 @@ fn a_program_other_than_the_one_built_is_not_scanned() {
     let mut bench = Bench::new(GOOD);
     bench.digest = Digest::of(b"another");
     assert_eq!(bench.scan().unwrap_err().class(), Class::Verification);
-    assert_eq!(bench.runs(), 0);
+    assert_eq!((bench.runs("extract"), bench.runs("binary")), (0, 0));
 }
 
 fn advisory(imports: Value) -> Advisory {
