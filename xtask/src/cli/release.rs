@@ -115,8 +115,11 @@ pub(super) fn run(context: &Context, options: &options::Release, whose: Pins) ->
 
     let published = publish::publish(&packed, &store, &*destination, ui)?;
     let record = publish::commit(&published, report, &store, &*destination, ui)?;
-    let pins = pin::plan(&context.pin_folders(&job.config), &record.pins())?;
-    let notes = notes(context, &job, &options.what, &record)?;
+    let (pins, notes) = pool::join(
+        || pin::plan(&context.pin_folders(&job.config), &record.pins()),
+        || notes(context, &job, &options.what, &record),
+    );
+    let (pins, notes) = (pins?, notes?);
     let bundle = bundle(context, &job, &packed, (&record, &notes), &pins, &store)?;
     let pinned = match destination.is_registry() && !options.no_pin && whose == Pins::Here {
         true => pins.write()?,
@@ -354,12 +357,34 @@ fn bundle(
     store: &Store,
 ) -> Result<PathBuf> {
     let step = context.ui.step("write the bundle");
-    let quiet = Ui::silent();
     let draft = Draft::new(&context.bundle(&job.plan.tags.version))?;
+    let (files, layouts) = pool::join(
+        || bundle_files(context, job, packed, (record, notes), pins, store, &draft),
+        || bundle_layouts(job, packed, record, store, &draft),
+    );
+    files.and(layouts)?;
+    let folder = draft.finish()?;
+    step.done(&context.shown(&folder));
+    Ok(folder)
+}
+
+/// The record first: nobody sees the draft, and what it says is attached is what this copy gets.
+fn bundle_layouts(job: &Job, packed: &Packed<'_>, record: &Record, store: &Store, draft: &Draft) -> Result<()> {
     let layouts = LayoutDestination::new(draft.folder().join("oci"));
-    // The record first: nobody sees the draft, and what it says is attached is what this copy gets.
     publish::commit::write(record, &job.plan.record, store, &layouts)?;
-    publish::prepare(packed, store, &layouts, &quiet)?.upload()?.verify()?.tag()?;
+    publish::prepare(packed, store, &layouts, &Ui::silent())?.upload()?.verify()?.tag()?;
+    Ok(())
+}
+
+fn bundle_files(
+    context: &Context,
+    job: &Job,
+    packed: &Packed<'_>,
+    (record, notes): (&Record, &str),
+    pins: &pin::PinPlan,
+    store: &Store,
+    draft: &Draft,
+) -> Result<()> {
     draft.sboms(packed.scanned().sboms())?;
     draft.scan(packed.scanned(), &job.files)?;
     if let Some((chart, file)) = record.bundled_chart() {
@@ -369,10 +394,7 @@ fn bundle(
         pins.write_into(from, &draft.folder().join(path.as_path()))?;
     }
     draft.file(FILE, &record.to_json()?)?;
-    draft.file(crate::notes::FILE, notes.as_bytes())?;
-    let folder = draft.finish()?;
-    step.done(&context.shown(&folder));
-    Ok(folder)
+    draft.file(crate::notes::FILE, notes.as_bytes())
 }
 
 /// The pinned manifests of a bundle.

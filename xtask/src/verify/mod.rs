@@ -89,11 +89,14 @@ pub fn verify(request: &Request<'_>, destination: &dyn Destination, ui: &Ui) -> 
         found.extend(check_content(&record, &placed, placed_chart.as_ref(), destination, ui)?);
     }
     let step = ui.step(format!("verify {}", request.tag));
-    found.extend(pool::map(&placed, REPOSITORIES, |p| check_tags(&record, p))?.into_iter().flatten());
+    let ((pins, stale), tags) = pool::join(
+        || check_pins(&record, request.manifests),
+        || pool::map(&placed, REPOSITORIES, |p| check_tags(&record, p)),
+    );
+    found.extend(tags?.into_iter().flatten());
     if let Some((chart, remote)) = &chart {
         found.extend(chart::check(&record, chart, &**remote, readback::trouble(destination))?);
     }
-    let (pins, stale) = check_pins(&record, request.manifests);
     found.extend(stale);
     let mut files = 0;
     if let Some(folder) = request.bundle {
