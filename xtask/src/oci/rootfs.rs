@@ -4,6 +4,7 @@
 //! a whiteout removes, and of two entries in one archive the later one stands. Streams: of an archive nothing but the
 //! wanted files is ever held, and those only up to limits. No link is followed.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
@@ -112,7 +113,7 @@ fn uppermost(archive: impl Read, path: &str, to: &Path) -> Result<Uppermost> {
         let (name, kind) = (normal(&entry.path_bytes()), entry.header().entry_type());
         if name == path && kind.is_file() {
             file = Some(save(&mut entry, to)?);
-        } else if hides(&name, kind.is_dir(), path) {
+        } else if Hidden::by(&name, kind.is_dir()).covers(path) {
             hidden = true;
             file = file.filter(|_| is_whiteout(&name));
         }
@@ -153,7 +154,7 @@ fn apply(archive: impl Read, want: &dyn Fn(&str) -> Option<Want>, shown: &mut Fi
         let mut entry = entry.attempt(attempt)?;
         let path = normal(&entry.path_bytes());
         let kind = entry.header().entry_type();
-        shown.retain(|file, _| !hides(&path, kind.is_dir(), file));
+        Hidden::by(&path, kind.is_dir()).remove_from(shown);
         if kind.is_dir() || is_whiteout(&path) {
             continue;
         }
@@ -192,18 +193,46 @@ pub(crate) fn is_whiteout(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|name| name.starts_with(WHITEOUT))
 }
 
-/// Whether an entry takes `file` of a layer below out of sight: a whiteout of it or of a folder above it, anything in its
-/// place, or anything but a folder in the place of one above it.
-pub(crate) fn hides(entry: &str, is_folder: bool, file: &str) -> bool {
-    let below = |above: &str| {
-        above.is_empty() || file.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    let (folder, name) = entry.rsplit_once('/').unwrap_or(("", entry));
-    match name.strip_prefix(WHITEOUT) {
-        _ if name == OPAQUE => below(folder) && folder != file,
-        Some(removed) if folder.is_empty() => below(removed),
-        Some(removed) => below(&format!("{folder}/{removed}")),
-        None => entry == file || (!is_folder && !entry.is_empty() && below(entry)),
+/// What an entry takes out of sight of the layers below it: a whiteout the path it names and everything below, an opaque
+/// one everything below its folder, a folder what isn't one in its place, anything else also everything below.
+pub(crate) struct Hidden<'a> {
+    path: Cow<'a, str>,
+    itself: bool,
+    below: bool,
+}
+
+impl<'a> Hidden<'a> {
+    /// By the entry of this normal path.
+    pub(crate) fn by(entry: &'a str, is_folder: bool) -> Hidden<'a> {
+        let (folder, name) = entry.rsplit_once('/').unwrap_or(("", entry));
+        let hidden = |path, itself, below| Hidden { path, itself, below };
+        match name.strip_prefix(WHITEOUT) {
+            _ if name == OPAQUE => hidden(folder.into(), false, true),
+            Some(removed) if folder.is_empty() => hidden(removed.into(), true, true),
+            Some(removed) => hidden(format!("{folder}/{removed}").into(), true, true),
+            None => hidden(entry.into(), true, !is_folder && !entry.is_empty()),
+        }
+    }
+
+    fn covers(&self, file: &str) -> bool {
+        let is_below =
+            || self.path.is_empty() || file.strip_prefix(&*self.path).is_some_and(|rest| rest.starts_with('/'));
+        if file == self.path { self.itself } else { self.below && is_below() }
+    }
+
+    /// Takes what is hidden out of `files`, which may be many: only what is near the path is looked at.
+    pub(crate) fn remove_from<V>(&self, files: &mut BTreeMap<String, V>) {
+        if self.itself {
+            files.remove(&*self.path);
+        }
+        if self.below && self.path.is_empty() {
+            files.retain(|file, _| !self.covers(file));
+        } else if self.below {
+            // `0` follows `/`, so everything below is together.
+            let (from, to) = (format!("{}/", self.path), format!("{}0", self.path));
+            let below: Vec<String> = files.range(from..to).map(|(file, _)| file.clone()).collect();
+            below.iter().for_each(|file| drop(files.remove(file)));
+        }
     }
 }
 
@@ -329,6 +358,33 @@ mod tests {
             assert_eq!(std::fs::read_to_string(&to).ok().as_deref(), seen);
             let left = std::fs::read_dir(folder.path().join("programs")).map_or(0, Iterator::count);
             assert_eq!(left, seen.iter().count(), "nothing half-written is left");
+        }
+    }
+
+    #[test]
+    fn an_entry_hides_what_the_specification_says_and_nothing_beside_it() {
+        // `-`, `.` and `0` sort on both sides of `/`.
+        let all = ["a", "a/b", "a/b/c", "a/b-c", "a/b0", "a/bb", "a-b/c", "a.b", "a0", "ab/c", "b"];
+        for (entry, is_folder, hidden) in [
+            ("a/b", false, &["a/b", "a/b/c"][..]),
+            ("a/b", true, &["a/b"]),
+            ("a", false, &["a", "a/b", "a/b/c", "a/b-c", "a/b0", "a/bb"]),
+            ("a/.wh.b", false, &["a/b", "a/b/c"]),
+            ("a/b/.wh.c", false, &["a/b/c"]),
+            (".wh.a", false, &["a", "a/b", "a/b/c", "a/b-c", "a/b0", "a/bb"]),
+            ("a/.wh..wh..opq", false, &["a/b", "a/b/c", "a/b-c", "a/b0", "a/bb"]),
+            (".wh..wh..opq", false, &all),
+            ("", true, &[]),
+            ("c", false, &[]),
+            (".wh.c", false, &[]),
+        ] {
+            let by = Hidden::by(entry, is_folder);
+            let mut files: BTreeMap<String, ()> = all.iter().map(|file| ((*file).to_owned(), ())).collect();
+            by.remove_from(&mut files);
+            for file in all {
+                let wanted = hidden.contains(&file);
+                assert_eq!((by.covers(file), !files.contains_key(file)), (wanted, wanted), "{entry:?} and {file}");
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::error::{Class, Context, Error, Result};
 use crate::oci::digest::{Checked, Hasher, read_error};
-use crate::oci::rootfs::{hides, is_whiteout, normal};
+use crate::oci::rootfs::{Hidden, is_whiteout, normal};
 use crate::oci::spec::{Descriptor, Manifest, parse};
 use crate::oci::{Digest, layer};
 use crate::publish::Remote;
@@ -82,7 +82,7 @@ impl Pulled<'_> {
         for entry in archive.entries().map_err(failed)? {
             let mut entry = entry.map_err(failed)?;
             let (path, is_folder) = (normal(&entry.path_bytes()), entry.header().entry_type().is_dir());
-            self.files.retain(|file, _| !hides(&path, is_folder, file));
+            Hidden::by(&path, is_folder).remove_from(&mut self.files);
             if !is_folder && !is_whiteout(&path) {
                 let file = self.elf(&mut entry, failed)?;
                 added.insert(path, file);
