@@ -127,20 +127,13 @@ fn choose<'a>(index: &'a Index, platform: &Platform, what: &str) -> Result<&'a D
 }
 
 fn check_platform(config: &ImageConfig, platform: &Platform, what: &str) -> Result<()> {
-    let spec = PlatformSpec {
-        architecture: config.architecture.clone(),
-        os: config.os.clone(),
-        variant: config.variant.clone(),
-    };
+    let said = config.platform();
     // Docker's arm images often leave the variant out of the config though their index has it.
-    let same = spec.known().as_ref() == Some(platform)
-        || (spec.variant.is_none() && spec.architecture == platform.architecture() && spec.os == platform.os());
+    let same = said.known().as_ref() == Some(platform)
+        || (said.variant.is_none() && said.architecture == platform.architecture() && said.os == platform.os());
     match same {
         true => Ok(()),
-        false => Err(Error::failed(format!(
-            "{what} says it is {platform}, but its configuration is for {}/{}",
-            spec.os, spec.architecture
-        ))),
+        false => Err(Error::failed(format!("{what} says it is {platform}, but its configuration is for {said}"))),
     }
 }
 

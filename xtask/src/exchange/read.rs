@@ -10,7 +10,7 @@ use super::{FILE, Manifest, SCHEMA, recipe};
 use crate::build::{Built, BuiltImage, BuiltPlatform};
 use crate::error::{Class, Error, Item, Result};
 use crate::oci::layout::Layout;
-use crate::oci::spec::{Descriptor, ImageConfig, Manifest as ImageManifest, PlatformSpec, parse};
+use crate::oci::spec::{Descriptor, ImageConfig, Manifest as ImageManifest, parse};
 use crate::oci::store::Store;
 use crate::oci::{Platform, rootfs};
 use crate::plan::{ImagePlan, Plan, Workspace};
@@ -238,13 +238,9 @@ fn take(descriptor: &Descriptor, from: &Store, to: &Store) -> Result<()> {
 }
 
 fn check_platform(config: &ImageConfig, platform: &Platform) -> Result<()> {
-    let spec = PlatformSpec {
-        architecture: config.architecture.clone(),
-        os: config.os.clone(),
-        variant: config.variant.clone(),
-    };
-    match spec.known().as_ref() == Some(platform) {
+    let said = config.platform();
+    match said.known().as_ref() == Some(platform) {
         true => Ok(()),
-        false => Err(Error::verification(format!("its configuration is for {}/{}", spec.os, spec.architecture))),
+        false => Err(Error::verification(format!("its configuration is for {said}"))),
     }
 }

@@ -4,6 +4,7 @@
 //! schema 2 media types too, because base images still come that way; writing never uses them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -127,8 +128,15 @@ impl From<&Platform> for PlatformSpec {
 impl PlatformSpec {
     /// The known platform this is, in normal form.
     pub fn known(&self) -> Option<Platform> {
-        let variant = self.variant.as_deref().map(|v| format!("/{v}")).unwrap_or_default();
-        format!("{}/{}{variant}", self.os, self.architecture).parse().ok()
+        self.to_string().parse().ok()
+    }
+}
+
+/// `linux/arm/v7`
+impl fmt::Display for PlatformSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        self.variant.iter().try_for_each(|variant| write!(f, "/{variant}"))
     }
 }
 
@@ -192,6 +200,13 @@ pub struct ImageConfig {
     /// How the layers came about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<History>,
+}
+
+impl ImageConfig {
+    /// The platform it says it is for.
+    pub fn platform(&self) -> PlatformSpec {
+        PlatformSpec { architecture: self.architecture.clone(), os: self.os.clone(), variant: self.variant.clone() }
+    }
 }
 
 /// How a container runs.

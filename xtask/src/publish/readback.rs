@@ -314,14 +314,9 @@ fn check_metadata(metadata: &Metadata, chart: &ReleasedChart, labels: &Labels<'_
 
 fn check_config(config: &ImageConfig, platform: &ReleasedPlatform, labels: &Labels<'_>) -> Vec<String> {
     let mut found = Vec::new();
-    let said = PlatformSpec {
-        architecture: config.architecture.clone(),
-        os: config.os.clone(),
-        variant: config.variant.clone(),
-    };
+    let said = config.platform();
     if said.known().as_ref() != Some(&platform.platform) {
-        let variant = said.variant.map(|v| format!("/{v}")).unwrap_or_default();
-        found.push(format!("it is for {}/{}{variant}", said.os, said.architecture));
+        found.push(format!("it is for {said}"));
     }
     if config.rootfs.diff_ids.len() != platform.layers.len() {
         found.push(format!(

@@ -7,17 +7,13 @@ use crate::build::files;
 use crate::config::FILE;
 use crate::error::{Error, Item, Result};
 use crate::oci::Platform;
-use crate::oci::spec::{ImageConfig, PlatformSpec};
+use crate::oci::spec::ImageConfig;
 use crate::plan::ImagePlan;
 
 /// Checks `config` against `image`.
 pub(super) fn check(config: &ImageConfig, image: &ImagePlan, platform: &Platform) -> Result<()> {
     let run = &config.config;
-    let spec = PlatformSpec {
-        architecture: config.architecture.clone(),
-        os: config.os.clone(),
-        variant: config.variant.clone(),
-    };
+    let said = config.platform();
     let mut wrong = Vec::new();
     let mut same = |what: &str, is: &dyn std::fmt::Debug, planned: &dyn std::fmt::Debug, fix: &str| {
         let (is, planned) = (format!("{is:?}"), format!("{planned:?}"));
@@ -26,7 +22,7 @@ pub(super) fn check(config: &ImageConfig, image: &ImagePlan, platform: &Platform
             wrong.push(Item { what, fix: Some(format!("{fix} in Dockerfile.{}", image.name)) });
         }
     };
-    let known = spec.known().map_or_else(|| format!("{}/{}", spec.os, spec.architecture), |known| known.to_string());
+    let known = said.known().map_or_else(|| said.to_string(), |known| known.to_string());
     same("the platform", &known, &platform.to_string(), "no --platform but $BUILDPLATFORM");
     same("the user", &run.user, &format!("{}:{}", image.user.uid, image.user.gid), "USER ${USER_ID}:${GROUP_ID}");
     same("the working directory", &run.working_dir, &image.working_dir.to_string(), "WORKDIR ${WORKING_DIR}");
