@@ -269,10 +269,7 @@ fn untagged(mut entry: Descriptor) -> Descriptor {
 fn normalise(entries: &mut Vec<Descriptor>) {
     let tagged: Vec<Digest> = entries.iter().filter(|e| tag_of(e).is_some()).map(|e| e.digest).collect();
     entries.retain(|e| tag_of(e).is_some() || !tagged.contains(&e.digest));
-    entries.sort_by(|a, b| {
-        let key = |e: &Descriptor| (tag_of(e).is_none(), tag_of(e).map(str::to_owned), e.digest);
-        key(a).cmp(&key(b))
-    });
+    entries.sort_by_cached_key(|e| (tag_of(e).is_none(), tag_of(e).map(str::to_owned), e.digest));
     entries.dedup_by(|a, b| tag_of(a) == tag_of(b) && a.digest == b.digest);
 }
 
