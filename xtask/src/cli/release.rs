@@ -120,7 +120,9 @@ pub(super) fn run(context: &Context, options: &options::Release, whose: Pins) ->
         || notes(context, &job, &options.what, &record),
     );
     let (pins, notes) = (pins?, notes?);
-    let bundle = bundle(context, &job, &packed, (&record, &notes), &pins, &store)?;
+    let bundle =
+        Bundle { context, job: &job, packed: &packed, record: &record, notes: &notes, pins: &pins, store: &store };
+    let bundle = bundle.write()?;
     let pinned = match destination.is_registry() && !options.no_pin && whose == Pins::Here {
         true => pins.write()?,
         false => 0,
@@ -347,54 +349,52 @@ fn dry_run(
     moves.refusal().map_or(Ok(()), Err)
 }
 
-/// The release as files. Its layout is published by the same protocol as anything else.
-fn bundle(
-    context: &Context,
-    job: &Job,
-    packed: &Packed<'_>,
-    (record, notes): (&Record, &str),
-    pins: &pin::PinPlan,
-    store: &Store,
-) -> Result<PathBuf> {
-    let step = context.ui.step("write the bundle");
-    let draft = Draft::new(&context.bundle(&job.plan.tags.version))?;
-    let (files, layouts) = pool::join(
-        || bundle_files(context, job, packed, (record, notes), pins, store, &draft),
-        || bundle_layouts(job, packed, record, store, &draft),
-    );
-    files.and(layouts)?;
-    let folder = draft.finish()?;
-    step.done(&context.shown(&folder));
-    Ok(folder)
+/// What a bundle is made of.
+struct Bundle<'a> {
+    context: &'a Context,
+    job: &'a Job,
+    packed: &'a Packed<'a>,
+    record: &'a Record,
+    notes: &'a str,
+    pins: &'a pin::PinPlan,
+    store: &'a Store,
 }
 
-/// The record first: nobody sees the draft, and what it says is attached is what this copy gets.
-fn bundle_layouts(job: &Job, packed: &Packed<'_>, record: &Record, store: &Store, draft: &Draft) -> Result<()> {
-    let layouts = LayoutDestination::new(draft.folder().join("oci"));
-    publish::commit::write(record, &job.plan.record, store, &layouts)?;
-    publish::prepare(packed, store, &layouts, &Ui::silent())?.upload()?.verify()?.tag()?;
-    Ok(())
-}
+impl Bundle<'_> {
+    /// The release as files.
+    fn write(&self) -> Result<PathBuf> {
+        let step = self.context.ui.step("write the bundle");
+        let draft = Draft::new(&self.context.bundle(&self.job.plan.tags.version))?;
+        let (files, layouts) = pool::join(|| self.files(&draft), || self.layouts(&draft));
+        files.and(layouts)?;
+        let folder = draft.finish()?;
+        step.done(&self.context.shown(&folder));
+        Ok(folder)
+    }
 
-fn bundle_files(
-    context: &Context,
-    job: &Job,
-    packed: &Packed<'_>,
-    (record, notes): (&Record, &str),
-    pins: &pin::PinPlan,
-    store: &Store,
-    draft: &Draft,
-) -> Result<()> {
-    draft.sboms(packed.scanned().sboms())?;
-    draft.scan(packed.scanned(), &job.files)?;
-    if let Some((chart, file)) = record.bundled_chart() {
-        draft.file(&file, &store.read(&chart.archive)?)?;
+    /// Published by the same protocol as anything else. The record first: nobody sees the draft, and what it says is
+    /// attached is what this copy gets.
+    fn layouts(&self, draft: &Draft) -> Result<()> {
+        let layouts = LayoutDestination::new(draft.folder().join("oci"));
+        publish::commit::write(self.record, &self.job.plan.record, self.store, &layouts)?;
+        publish::prepare(self.packed, self.store, &layouts, &Ui::silent())?.upload()?.verify()?.tag()?;
+        Ok(())
     }
-    for (from, path) in context.pin_folders(&job.config).iter().zip(&job.config.pin.paths) {
-        pins.write_into(from, &draft.folder().join(path.as_path()))?;
+
+    fn files(&self, draft: &Draft) -> Result<()> {
+        let scanned = self.packed.scanned();
+        draft.sboms(scanned.sboms())?;
+        draft.scan(scanned, &self.job.files)?;
+        if let Some((chart, file)) = self.record.bundled_chart() {
+            draft.file(&file, &self.store.read(&chart.archive)?)?;
+        }
+        let config = &self.job.config;
+        for (from, path) in self.context.pin_folders(config).iter().zip(&config.pin.paths) {
+            self.pins.write_into(from, &draft.folder().join(path.as_path()))?;
+        }
+        draft.file(FILE, &self.record.to_json()?)?;
+        draft.file(crate::notes::FILE, self.notes.as_bytes())
     }
-    draft.file(FILE, &record.to_json()?)?;
-    draft.file(crate::notes::FILE, notes.as_bytes())
 }
 
 /// The pinned manifests of a bundle.
