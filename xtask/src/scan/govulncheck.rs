@@ -92,13 +92,12 @@ impl Govulncheck {
         let findings_file = self.kept.join(format!("{}-{}-{}.json", digest.hex(), key.database, key.scanner));
         let extract_file =
             self.kept.join(format!("{}-{}.extract-{}.json.gz", digest.hex(), self.version, extract::SCHEMA));
-        let (findings, packed) = (read_kept(&findings_file, &key), read_extract(&extract_file));
-        let (findings, packed) = match (findings, packed) {
+        let (findings, packed) = match (read_kept(&findings_file, &key), read_extract(&extract_file)) {
             (Some(findings), Some(extract)) => return Ok(ScannedProgram { findings, extract }),
-            missing => missing,
+            some => some,
         };
-        let extract = match &packed {
-            Some(packed) => Extract::unpack(&extract_file.display().to_string(), packed)?,
+        let (extract, packed) = match packed.and_then(|packed| unpack(packed, digest)) {
+            Some(kept) => kept,
             None => self.extract(path, digest, ui)?,
         };
         let findings = match findings {
@@ -111,20 +110,23 @@ impl Govulncheck {
                 path.display()
             ));
         }
-        let (kept, extract) = (Kept { findings, ..key }, packed.map_or_else(|| extract.pack(), Ok)?);
-        fs::write(&extract_file, &extract)?;
+        let kept = Kept { findings, ..key };
+        fs::write(&extract_file, &packed)?;
         fs::write(&findings_file, &serde_json::to_vec(&kept).attempt(|| "write JSON".into())?)?;
-        Ok(ScannedProgram { findings: kept.findings, extract })
+        Ok(ScannedProgram { findings: kept.findings, extract: packed })
     }
 
-    fn extract(&self, path: &Path, digest: &Digest, ui: &Ui) -> Result<Extract> {
+    /// An extract, and the same packed.
+    fn extract(&self, path: &Path, digest: &Digest, ui: &Ui) -> Result<(Extract, Vec<u8>)> {
         let path = std::path::absolute(path).attempt(|| format!("find {}", path.display()))?;
         check_digest(&path, digest)?;
         let shell = Shell::new().attempt(|| "find the current folder".into())?;
         let program = &self.program;
         let blob = Run::new(cmd!(shell, "{program} -mode extract {path}")).limit(self.limit).read(ui)?;
         let blob = String::from_utf8(blob).attempt(|| format!("read what {} says", self.name()))?;
-        Ok(Extract::new(self.name(), *digest, blob, linked::functions(&path)?))
+        let extract = Extract::new(self.name(), *digest, blob, linked::functions(&path)?);
+        let packed = extract.pack()?;
+        Ok((extract, packed))
     }
 
     /// Findings in the program that `extract` was made from: those of [`Govulncheck::scan`] on the program itself.
@@ -167,6 +169,12 @@ fn read_kept(file: &Path, key: &Kept) -> Option<Vec<Finding>> {
 
 fn read_extract(file: &Path) -> Option<Vec<u8>> {
     fs::read_small(file, KEPT_LIMIT).ok().filter(|kept| extract::is_whole(kept))
+}
+
+/// One that is of another program, or can't be read, is as good as none.
+fn unpack(packed: Vec<u8>, program: &Digest) -> Option<(Extract, Vec<u8>)> {
+    let extract = Extract::unpack("a kept extract", &packed).ok()?;
+    (extract.program == *program).then_some((extract, packed))
 }
 
 /// What is scanned must be what is in the image.

@@ -130,6 +130,12 @@ fn a_damaged_or_misplaced_result_is_made_again() {
     assert_eq!(bench.scan().unwrap(), found);
     assert_eq!((bench.runs("extract"), bench.runs("binary")), (2, damages.len() + 1));
     assert_eq!(std::fs::read(&extract).unwrap(), whole);
+    for other in [Extract::for_tests(Digest::of(b"another")).pack().unwrap(), b"{}".to_vec()] {
+        std::fs::write(&extract, &other).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(bench.scan().unwrap(), found);
+        assert_eq!(std::fs::read(&extract).unwrap(), whole);
+    }
 }
 
 #[test]
