@@ -169,6 +169,20 @@ fn without_an_extract_the_sbom_is_scanned_and_without_both_the_programs() {
 
 #[test]
 #[ignore = "needs go and the module proxy: run by cargo xtask ci"]
+fn what_is_attached_is_found_where_a_registry_lists_it_without_its_type() {
+    let registry = Registry::with_referrers();
+    let repo = released(registry.address());
+    let image = format!("{}/tiny-gate:v1.2.0", registry.address());
+    let outcome = repo.run(&["scan", &image, "--offline", "--json", "--no-attach"]);
+    assert_eq!(outcome.code, Some(4), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("pull "), "{}", outcome.stderr);
+    for change in outcome.json()["changes"].as_array().unwrap() {
+        assert_eq!(ids(&change["new"]), BTreeMap::from([(NEW.0, Some(true))]), "its last report was found too");
+    }
+}
+
+#[test]
+#[ignore = "needs go and the module proxy: run by cargo xtask ci"]
 fn a_rescan_pulls_no_layer() {
     let registry = common::Registry::start();
     let repo = released(&registry.addr());

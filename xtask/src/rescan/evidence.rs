@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::image::{Image, Part};
 use super::{pull, sbom};
 use crate::error::{Class, Error, Result};
-use crate::oci::spec::{Descriptor, annotation};
+use crate::oci::spec::{Descriptor, Manifest, annotation, media, parse};
 use crate::publish::{attached, attachments};
 use crate::sbom::Format;
 use crate::scan::Report;
@@ -31,7 +31,7 @@ type Document = (String, Vec<u8>);
 /// Reads what is attached to `part`.
 pub(super) fn gather(image: &Image, part: &Part, trouble: Class, ui: &Ui) -> Result<Gathered> {
     let [cyclonedx, spdx] = [Format::CycloneDx, Format::Spdx].map(Format::media_type);
-    let listed = image.remote.referrers(&part.manifest.digest)?;
+    let listed = listed(image, part)?;
     if let Some(lost) = part.recorded.iter().find(|digest| listed.iter().all(|d| d.digest != **digest)) {
         let message = format!("{} does not list {lost} for {}", image.remote.name(), part.manifest.digest);
         let error = Error::verification(message).because("the release's record says that it is attached");
@@ -64,6 +64,20 @@ pub(super) fn gather(image: &Image, part: &Part, trouble: Class, ui: &Ui) -> Res
         known: reported.map(|platform| platform.findings.clone()).unwrap_or_default(),
     };
     Ok(Gathered { subject, last, pulled })
+}
+
+/// What refers to `part`. Some registries list an artifact under the type of its configuration, which is the empty one:
+/// what such an artifact is, its manifest says.
+fn listed(image: &Image, part: &Part) -> Result<Vec<Descriptor>> {
+    let mut listed = image.remote.referrers(&part.manifest.digest)?;
+    for entry in listed.iter_mut().filter(|d| d.artifact_type.as_deref().is_none_or(|kind| kind == media::EMPTY)) {
+        let Some(document) = image.remote.manifest(&entry.digest)? else { continue };
+        let what = format!("{}@{}", image.remote.name(), entry.digest);
+        let manifest: Manifest = parse(&what, &document.bytes)?;
+        entry.artifact_type = manifest.artifact_type;
+        entry.annotations = manifest.annotations;
+    }
+    Ok(listed)
 }
 
 /// What SBOMs say.

@@ -104,6 +104,33 @@ impl Meddler for Damage {
     }
 }
 
+/// Lists artifacts as registries do that know nothing of artifact types.
+struct Untyped(Option<&'static str>);
+
+impl Meddler for Untyped {
+    fn referrers(&self, mut found: Vec<Descriptor>) -> Vec<Descriptor> {
+        for entry in &mut found {
+            entry.artifact_type = self.0.map(str::to_owned);
+            entry.annotations.clear();
+        }
+        found
+    }
+}
+
+#[test]
+fn what_a_list_does_not_say_of_an_artifact_its_manifest_does() {
+    let released = Released::new();
+    let said = released.gather(true).unwrap();
+    for kind in [None, Some("application/vnd.oci.empty.v1+json")] {
+        let untyped = Meddled::new(&released.place.destination, Untyped(kind));
+        let image = released.image(&untyped, true);
+        let gathered = gather(&image, &image.parts[0], Class::Network, &Ui::silent()).unwrap();
+        assert_eq!(programs(&gathered.subject.evidence), 1);
+        assert_eq!((gathered.subject.sboms.len(), &gathered.last), (said.subject.sboms.len(), &said.last));
+        assert!(gathered.last.is_some() && gathered.pulled.is_none());
+    }
+}
+
 #[test]
 fn a_damaged_or_missing_attachment_is_exit_code_6() {
     let released = Released::new();
