@@ -202,6 +202,28 @@ pub struct ImageConfig {
     pub history: Vec<History>,
 }
 
+/// The parts of a manifest or index that make it a referrer.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Referrer {
+    /// What it refers to.
+    pub subject: Option<Descriptor>,
+    artifact_type: Option<String>,
+    config: Option<Descriptor>,
+    #[serde(default)]
+    annotations: Annotations,
+}
+
+impl Referrer {
+    /// What a list of referrers says of `document`, which this was read from: its artifact type, or for an image the type
+    /// of its config, and its annotations (distribution spec, "Listing Referrers").
+    pub fn entry(&self, document: &Document) -> Descriptor {
+        let config = self.config.as_ref().map(|config| config.media_type.clone());
+        let artifact_type = self.artifact_type.clone().filter(|artifact| !artifact.is_empty()).or(config);
+        Descriptor { artifact_type, annotations: self.annotations.clone(), ..document.descriptor.clone() }
+    }
+}
+
 impl ImageConfig {
     /// The platform it says it is for.
     pub fn platform(&self) -> PlatformSpec {

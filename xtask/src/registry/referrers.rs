@@ -12,18 +12,7 @@ use super::reply::json;
 use super::repository::Repository;
 use crate::error::Result;
 use crate::oci::Digest;
-use crate::oci::spec::{Annotations, Descriptor, Document, media};
-
-/// The parts of a manifest or index that make it a referrer.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Referrer {
-    subject: Option<Descriptor>,
-    artifact_type: Option<String>,
-    config: Option<Descriptor>,
-    #[serde(default)]
-    annotations: Annotations,
-}
+use crate::oci::spec::{Descriptor, Document, Referrer, media};
 
 #[derive(Deserialize)]
 struct List {
@@ -68,16 +57,6 @@ impl Repository {
             }
         }
         untracked.iter().try_for_each(|(subject, entries)| self.add_fallback_referrers(subject, entries))
-    }
-}
-
-impl Referrer {
-    /// As a list of referrers shows it: with its artifact type, or for an image the type of its config, and its
-    /// annotations.
-    fn entry(&self, document: &Document) -> Descriptor {
-        let config = self.config.as_ref().map(|config| config.media_type.clone());
-        let artifact_type = self.artifact_type.clone().filter(|artifact| !artifact.is_empty()).or(config);
-        Descriptor { artifact_type, annotations: self.annotations.clone(), ..document.descriptor.clone() }
     }
 }
 

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::image::{Image, Part};
 use super::{pull, sbom};
 use crate::error::{Class, Error, Result};
-use crate::oci::spec::{Descriptor, Manifest, annotation, media, parse};
+use crate::oci::spec::{Descriptor, Referrer, annotation, media, parse};
 use crate::publish::{attached, attachments};
 use crate::sbom::Format;
 use crate::scan::Report;
@@ -72,10 +72,8 @@ fn listed(image: &Image, part: &Part) -> Result<Vec<Descriptor>> {
     let mut listed = image.remote.referrers(&part.manifest.digest)?;
     for entry in listed.iter_mut().filter(|d| d.artifact_type.as_deref().is_none_or(|kind| kind == media::EMPTY)) {
         let Some(document) = image.remote.manifest(&entry.digest)? else { continue };
-        let what = format!("{}@{}", image.remote.name(), entry.digest);
-        let manifest: Manifest = parse(&what, &document.bytes)?;
-        entry.artifact_type = manifest.artifact_type;
-        entry.annotations = manifest.annotations;
+        let referrer: Referrer = parse(&format!("{}@{}", image.remote.name(), entry.digest), &document.bytes)?;
+        *entry = referrer.entry(&document);
     }
     Ok(listed)
 }

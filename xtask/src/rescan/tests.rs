@@ -1,7 +1,7 @@
 use super::evidence::{Gathered, gather};
 use super::*;
 use crate::oci::Digest;
-use crate::oci::spec::Descriptor;
+use crate::oci::spec::{Descriptor, Document, media};
 use crate::publish::fixture::Place;
 use crate::publish::meddled::{Meddled, Meddler, Watch};
 use crate::publish::referrer::{Artifact, Attachment};
@@ -121,6 +121,12 @@ impl Meddler for Untyped {
 fn what_a_list_does_not_say_of_an_artifact_its_manifest_does() {
     let released = Released::new();
     let said = released.gather(true).unwrap();
+    // Others may attach an index, which has no configuration.
+    let image = released.image(&released.place.destination, true);
+    let index = serde_json::json!({
+        "schemaVersion": 2, "mediaType": media::INDEX, "manifests": [], "subject": image.parts[0].manifest,
+    });
+    image.remote.put_manifest(&Document::new(media::INDEX, &index).unwrap()).unwrap();
     for kind in [None, Some("application/vnd.oci.empty.v1+json")] {
         let untyped = Meddled::new(&released.place.destination, Untyped(kind));
         let image = released.image(&untyped, true);
