@@ -92,8 +92,11 @@ impl Govulncheck {
         let findings_file = self.kept.join(format!("{}-{}-{}.json", digest.hex(), key.database, key.scanner));
         let extract_file =
             self.kept.join(format!("{}-{}.extract-{}.json.gz", digest.hex(), self.version, extract::SCHEMA));
-        let (findings, packed) = match (read_kept(&findings_file, &key), read_extract(&extract_file)) {
-            (Some(findings), Some(extract)) => return Ok(ScannedProgram { findings, extract }),
+        let (findings, packed) = match (read_kept(&findings_file, &key), fs::read_small(&extract_file, KEPT_LIMIT).ok())
+        {
+            (Some(findings), Some(extract)) if extract::is_whole(&extract) => {
+                return Ok(ScannedProgram { findings, extract });
+            }
             some => some,
         };
         let (extract, packed) = match packed.and_then(|packed| unpack(packed, digest)) {
@@ -165,10 +168,6 @@ fn read_kept(file: &Path, key: &Kept) -> Option<Vec<Finding>> {
     let mut kept: Kept = serde_json::from_slice(&fs::read_small(file, KEPT_LIMIT).ok()?).ok()?;
     let findings = std::mem::take(&mut kept.findings);
     (kept == *key).then_some(findings)
-}
-
-fn read_extract(file: &Path) -> Option<Vec<u8>> {
-    fs::read_small(file, KEPT_LIMIT).ok().filter(|kept| extract::is_whole(kept))
 }
 
 /// One that is of another program, or can't be read, is as good as none.
