@@ -1,3 +1,6 @@
+mod base;
+mod refused;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -243,6 +246,20 @@ fn properties(document: &Value, name: &str) -> BTreeMap<String, String> {
         }
     }
 }
+
+/// The table for one platform on a base.
+fn on_a_base() -> String {
+    let both = "platforms = [\"linux/amd64\", \"linux/s390x\"]";
+    TABLE.replace(both, &format!("platforms = [\"linux/amd64\"]\nbase = \"registry.example/base:3@{BASE}\""))
+}
+
+const ALPINE: &[(&str, &str)] = &[
+    ("/etc/os-release", "NAME=\"Alpine Linux\"\nID=alpine\nVERSION_ID=3.22.1\n"),
+    (
+        "/lib/apk/db/installed",
+        "P:musl\nV:1.2.5-r10\nA:x86_64\nL:MIT\no:musl\n\nP:musl-utils\nV:1.2.5-r10\nA:x86_64\nL:see file\no:musl\n",
+    ),
+];
 
 #[test]
 fn each_image_platform_has_a_document_of_each_format_in_order() {
@@ -498,94 +515,6 @@ fn relations_lead_from_the_image_to_every_module() {
 }
 
 #[test]
-fn a_base_is_a_part_of_the_image_and_scratch_is_nothing() {
-    let table = TABLE.replace("[build]", &format!("[build]\nbase = \"gcr.io/distroless/static:nonroot@{BASE}\""));
-    for document in Bench::with(&table, MODULES).pair() {
-        let purl = format!("pkg:oci/static@{BASE}?repository_url=gcr.io%2Fdistroless%2Fstatic&tag=nonroot");
-        let base: Fact = ("gcr.io/distroless/static".into(), "nonroot".into(), purl, Some(BASE[7..].into()));
-        assert!(facts(&document).contains(&base), "{:?}", facts(&document));
-        relations(&document);
-    }
-    for document in Bench::new().pair() {
-        assert_eq!(facts(&document).iter().filter(|fact| fact.2.starts_with("pkg:oci/")).count(), 1);
-    }
-}
-
-/// The table for one platform on a base.
-fn on_a_base() -> String {
-    let both = "platforms = [\"linux/amd64\", \"linux/s390x\"]";
-    TABLE.replace(both, &format!("platforms = [\"linux/amd64\"]\nbase = \"registry.example/base:3@{BASE}\""))
-}
-
-const ALPINE: &[(&str, &str)] = &[
-    ("/etc/os-release", "NAME=\"Alpine Linux\"\nID=alpine\nVERSION_ID=3.22.1\n"),
-    (
-        "/lib/apk/db/installed",
-        "P:musl\nV:1.2.5-r10\nA:x86_64\nL:MIT\no:musl\n\nP:musl-utils\nV:1.2.5-r10\nA:x86_64\nL:see file\no:musl\n",
-    ),
-];
-
-#[test]
-fn packages_of_the_base_stand_between_the_base_and_nothing() {
-    let mut bench = Bench::with(&on_a_base(), MODULES);
-    bench.base(ALPINE);
-    for document in bench.pair() {
-        let facts = facts(&document);
-        let package = |name: &str| -> Fact {
-            let purl = format!("pkg:apk/alpine/{name}@1.2.5-r10?arch=x86_64&distro=alpine-3.22.1");
-            (name.into(), "1.2.5-r10".into(), purl, None)
-        };
-        for fact in [package("musl"), package("musl-utils"), ("alpine".into(), "3.22.1".into(), String::new(), None)] {
-            assert!(facts.contains(&fact), "{fact:?} in {facts:?}");
-        }
-        assert_eq!(license(&document, "musl").as_deref(), Some("MIT"));
-        assert_eq!(license(&document, "musl-utils"), None, "what is no expression is not one");
-        assert_eq!(properties(&document, "musl-utils")["aquasecurity:trivy:SrcName"], "musl");
-    }
-    let [cyclonedx, spdx] = bench.pair();
-    let pairs = relations(&cyclonedx);
-    for pair in
-        [("image", "base"), ("base", "system"), ("system", "apk:musl:x86_64"), ("system", "apk:musl-utils:x86_64")]
-    {
-        assert!(pairs.contains(&(pair.0.into(), pair.1.into())), "{pair:?} in {pairs:?}");
-    }
-    // Beside DESCRIBES, the base is both what the image descends from and a part of it.
-    assert_eq!(relations(&spdx).len(), 2 + pairs.len());
-    let words = list(&spdx, "packages").into_iter().find(|p| p["name"] == "musl-utils").unwrap();
-    assert_eq!(words["licenseComments"], "see file");
-}
-
-#[test]
-fn a_base_is_unpacked_once_and_again_when_it_is_another() {
-    let mut bench = Bench::with(&on_a_base(), MODULES);
-    bench.base(ALPINE);
-    let first = bench.pair();
-    let layer = bench.built.images[0].platforms[0].layers[0].digest;
-    std::fs::write(store(bench.folder.path()).path(&layer), b"no layer").unwrap();
-    assert_eq!(bench.pair(), first);
-    bench.base(&[("/etc/os-release", "ID=other\n")]);
-    assert!(bench.error().to_string().contains("layer"), "{}", bench.error());
-}
-
-#[test]
-fn packages_that_nobody_read_are_told_and_never_taken_for_none() {
-    let mut bench = Bench::with(&on_a_base(), MODULES);
-    bench.base(&[("/var/lib/rpm/rpmdb.sqlite", "SQLite format 3"), ("/etc/os-release", "ID=fedora\nVERSION_ID=43\n")]);
-    for document in bench.pair() {
-        let base = properties(&document, "registry.example/base");
-        assert_eq!(base["packages:unread"], "/var/lib/rpm/rpmdb.sqlite");
-    }
-    let [cyclonedx, _] = bench.pair();
-    let compositions = list(&cyclonedx, "compositions");
-    let aggregate = |part: &str| {
-        let about = |c: &&&Value| list(c, "dependencies").iter().any(|d| *d == part);
-        compositions.iter().find(about).map(|c| text(&c["aggregate"]).to_owned())
-    };
-    assert_eq!((aggregate("system").as_deref(), aggregate("base").as_deref()), (Some("incomplete"), Some("unknown")));
-    assert_eq!(aggregate("program").as_deref(), Some("complete"));
-}
-
-#[test]
 fn licenses_are_those_of_labels_and_of_checked_modules() {
     let labelled =
         TABLE.replace("[build]", "[build]\nlabels = { \"org.opencontainers.image.licenses\" = \"Apache-2.0 OR MIT\" }");
@@ -596,43 +525,6 @@ fn licenses_are_those_of_labels_and_of_checked_modules() {
         assert_eq!(license(&document, "stdlib").as_deref(), Some("BSD-3-Clause"));
         assert_eq!(license(&document, "github.com/fork/errors"), None);
     }
-}
-
-#[test]
-fn a_label_of_another_version_is_refused() {
-    for (label, said) in [(Some("v1.1.9"), "v1.1.9"), (Some("1.2.0"), "says 1.2.0"), (None, "says nothing")] {
-        let mut bench = Bench::new();
-        bench.label(label);
-        let error = bench.error();
-        assert_eq!(error.class(), Class::Verification);
-        let text = error.to_string();
-        assert!(text.contains(said) && text.contains("the release is v1.2.0"), "{text}");
-    }
-}
-
-#[test]
-fn a_main_module_of_another_version_is_refused() {
-    let error = Bench::with(TABLE, "mod\texample.com/m\tv0.4.1\t\n").error();
-    assert_eq!(error.class(), Class::Verification);
-    let text = error.to_string();
-    assert!(text.contains("v0.4.1") && text.contains("the release is v1.2.0"), "{text}");
-}
-
-#[test]
-fn a_program_that_should_say_its_version_and_does_not_is_refused() {
-    let bench = Bench::new();
-    let program = std::fs::read(bench.program()).unwrap();
-    let said = program.len() - "\0v1.2.0\0".len();
-    std::fs::write(bench.program(), &program[..said]).unwrap();
-    let folder = bench.folder.path().join("cmd/gate");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("main.go"), "package main\n\nfunc main() {}\n").unwrap();
-    assert_eq!(bench.documents().len(), 8, "no variable, no promise");
-    std::fs::write(folder.join("main.go"), "package main\n\nvar version = read()\n").unwrap();
-    let error = bench.error();
-    assert_eq!(error.class(), Class::Verification);
-    let text = error.to_string();
-    assert!(text.contains("main.version") && text.contains("does not carry v1.2.0"), "{text}");
 }
 
 #[test]
@@ -660,25 +552,4 @@ fn hostile_module_paths_give_valid_documents() {
         let plain = |id: &Value| text(id).bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
         assert!(document.get("bomFormat").is_some() || list(&document, "packages").iter().all(|p| plain(&p["SPDXID"])));
     }
-}
-
-#[test]
-fn a_program_for_another_platform_is_refused() {
-    let bench = Bench::new();
-    std::fs::write(bench.program(), go_program("arm64", "path\tm\nmod\tm\t(devel)\t\nbuild\tGOARCH=arm64\n")).unwrap();
-    let error = bench.error();
-    assert_eq!(error.class(), Class::Verification);
-    let said = error.to_string();
-    for part in ["gate", "linux/amd64", "GOARCH=arm64"] {
-        assert!(said.contains(part), "{said}");
-    }
-}
-
-#[test]
-fn a_program_that_is_missing_or_not_go_is_named() {
-    let bench = Bench::new();
-    std::fs::write(bench.program(), b"#!/bin/sh\n").unwrap();
-    assert!(bench.error().to_string().contains("gate for linux/amd64"), "{}", bench.error());
-    std::fs::remove_file(bench.program()).unwrap();
-    assert!(bench.error().to_string().contains("gate for linux/amd64"), "{}", bench.error());
 }
